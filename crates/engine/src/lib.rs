@@ -1,0 +1,13 @@
+//! Runs workloads: one small trait, and the engines behind it.
+//!
+//! Owns: everything that touches namespaces, mounts, cgroups and networks of workloads.
+//! Must never contain: SQL, HTTP routes, sealing keys. Plaintext passes through [`Deliver`] only, on its way into a
+//! starting workload.
+
+#![deny(unsafe_code)]
+
+mod engine;
+
+pub use engine::{
+    Deliver, Engine, EngineError, ExtraCapability, Limits, LogChunk, LogStream, Observed, ObservedState, Peer, Workload,
+};

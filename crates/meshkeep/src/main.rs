@@ -1,0 +1,2 @@
+//! meshkeep.
+fn main() {}
