@@ -4,7 +4,13 @@
 //! The answer carries where each name came from and what it hid, so that people can be shown winners and losers
 //! without any value.
 
-use crate::{SecretText, name::{EntryName, SecretName}};
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use crate::{
+    Refusal, RefusalKind, SecretText,
+    name::{EntryName, SecretName},
+    secret::Entries,
+};
 
 /// Linux's `MAX_ARG_STRLEN` (include/uapi/linux/binfmts.h): one `NAME=value` with its NUL may hold at most this many
 /// bytes, so `NAME=value` itself must be shorter.
@@ -39,3 +45,167 @@ pub struct Variable {
 /// A service's whole environment, in name order.
 #[derive(Clone, Debug, Default)]
 pub struct Environment(pub Vec<Variable>);
+
+/// Bound on the whole environment: the kernel gives arguments and environment together a quarter of the stack limit
+/// (`fs/exec.c`, `bprm_stack_limits`), which is 8 MiB by default; half of that quarter is left to the arguments.
+pub const MAX_TOTAL_BYTES: usize = 1 << 20;
+
+/// Checks one entry as it is saved: no NUL, and short enough for the kernel.
+///
+/// # Errors
+/// `Invalid`, naming the entry and its size, never the value.
+pub fn check_entry(name: &EntryName, value: &SecretText) -> Result<(), Refusal> {
+    let field = format!("data.{name}");
+    if value.expose().contains('\0') {
+        return Err(Refusal::invalid(&field, "holds a NUL byte, which no environment variable can"));
+    }
+    let size = name.as_str().len() + 1 + value.len();
+    if size >= MAX_STRING_BYTES {
+        return Err(Refusal::invalid(
+            &field,
+            format!("takes {size} bytes as NAME=value; Linux starts no process with {MAX_STRING_BYTES} or more"),
+        )
+        .hint("split the value, or let the service fetch it"));
+    }
+    Ok(())
+}
+
+/// Everything an environment is made of, lowest first.
+#[derive(Debug, Default)]
+pub struct Sources<'a> {
+    /// The image's `ENV`; names that are no variable names are left out.
+    pub image: &'a [(String, String)],
+    /// Platform variables.
+    pub platform: &'a [(EntryName, SecretText)],
+    /// Bound secret keys, in order.
+    pub secret_keys: &'a [(SecretName, Entries)],
+    /// The manifest's `environment`.
+    pub manifest: &'a [(EntryName, SecretText)],
+}
+
+/// Assembles the environment. Later sources win; the answer says what they hid.
+///
+/// # Errors
+/// `over_a_limit`, naming the entry and its size, or the total.
+pub fn assemble(sources: &Sources<'_>) -> Result<Environment, Refusal> {
+    let mut variables = BTreeMap::<EntryName, Variable>::new();
+    let mut put = |name: &EntryName, value: SecretText, origin: Origin| match variables.entry(name.clone()) {
+        Entry::Vacant(slot) => {
+            slot.insert(Variable { name: name.clone(), value, origin, hides: Vec::new() });
+        }
+        Entry::Occupied(mut slot) => {
+            let variable = slot.get_mut();
+            let hidden = std::mem::replace(&mut variable.origin, origin);
+            variable.hides.push(hidden);
+            variable.value = value;
+        }
+    };
+    for (name, value) in sources.image {
+        if let Ok(name) = name.parse() {
+            put(&name, value.as_str().into(), Origin::Image);
+        }
+    }
+    for (name, value) in sources.platform {
+        put(name, value.clone(), Origin::Platform);
+    }
+    for (secret, entries) in sources.secret_keys {
+        for (name, value) in entries {
+            put(name, value.clone(), Origin::Secret(secret.clone()));
+        }
+    }
+    for (name, value) in sources.manifest {
+        put(name, value.clone(), Origin::Manifest);
+    }
+    let environment = Environment(variables.into_values().collect());
+    check_sizes(&environment)?;
+    Ok(environment)
+}
+
+fn check_sizes(environment: &Environment) -> Result<(), Refusal> {
+    let over = |message| Refusal::new(RefusalKind::TooLarge, "over_a_limit", message);
+    let mut total = 0;
+    for Variable { name, value, .. } in &environment.0 {
+        let size = name.as_str().len() + 1 + value.len();
+        if size >= MAX_STRING_BYTES {
+            return Err(over(format!(
+                "the variable {name} takes {size} bytes as NAME=value; Linux starts no process with \
+                 {MAX_STRING_BYTES} or more"
+            ))
+            .hint("make the value shorter"));
+        }
+        total += size + 1 + size_of::<usize>();
+    }
+    if total > MAX_TOTAL_BYTES {
+        return Err(over(format!("the environment takes {total} bytes; at most {MAX_TOTAL_BYTES} are allowed"))
+            .hint("bind fewer secret keys to this service, or shorter values"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name(text: &str) -> EntryName {
+        text.parse().unwrap()
+    }
+
+    fn values(environment: &Environment) -> Vec<(String, String)> {
+        environment.0.iter().map(|v| (v.name.to_string(), v.value.expose().to_owned())).collect()
+    }
+
+    #[test]
+    fn later_sources_win_and_say_what_they_hid() {
+        let image = [("A".to_owned(), "image".to_owned()), ("not a name".to_owned(), "x".to_owned())];
+        let first = Entries::from([(name("A"), "first".into()), (name("B"), "first".into())]);
+        let second = Entries::from([(name("B"), "second\nline ".into())]);
+        let (one, two): (SecretName, SecretName) = ("one".parse().unwrap(), "two".parse().unwrap());
+        let environment = assemble(&Sources {
+            image: &image,
+            platform: &[(name("P"), "platform".into())],
+            secret_keys: &[(one.clone(), first), (two.clone(), second)],
+            manifest: &[(name("A"), "manifest".into())],
+        })
+        .unwrap();
+        assert_eq!(
+            values(&environment),
+            [("A", "manifest"), ("B", "second\nline "), ("P", "platform")].map(|(n, v)| (n.to_owned(), v.to_owned()))
+        );
+        assert_eq!(environment.0[0].hides, [Origin::Image, Origin::Secret(one.clone())]);
+        assert_eq!(environment.0[1].origin, Origin::Secret(two));
+        assert_eq!(environment.0[1].hides, [Origin::Secret(one)]);
+    }
+
+    #[test]
+    fn the_kernels_limits_are_refused_with_name_and_size() {
+        let long = |n: usize| [(name("BIG"), SecretText::new("x".repeat(n)))];
+        let largest = long(MAX_STRING_BYTES - "BIG=".len() - 1);
+        assert!(assemble(&Sources { manifest: &largest, ..Sources::default() }).is_ok());
+        let over = long(MAX_STRING_BYTES - "BIG=".len());
+        let refusal = assemble(&Sources { manifest: &over, ..Sources::default() }).unwrap_err();
+        assert_eq!(refusal.code, "over_a_limit");
+        assert!(refusal.message.contains("BIG") && refusal.message.contains("131072 bytes"), "{refusal}");
+        assert!(check_entry(&name("BIG"), &over[0].1).is_err());
+        assert!(check_entry(&name("NUL"), &"a\0b".into()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_naive_model(
+            layers in proptest::collection::vec(proptest::collection::vec(("[A-C]", "\\PC{0,8}"), 0..4), 4)
+        ) {
+            let pairs = |i: usize| layers[i].iter().map(|(n, v)| (name(n), SecretText::from(v.as_str()))).collect::<Vec<_>>();
+            let keys = [("k".parse().unwrap(), pairs(2).into_iter().collect::<Entries>())];
+            let environment = assemble(&Sources {
+                image: &layers[0], platform: &pairs(1), secret_keys: &keys, manifest: &pairs(3),
+            }).unwrap();
+            let mut model = BTreeMap::new();
+            for layer in &layers {
+                model.extend(layer.iter().cloned());
+            }
+            prop_assert_eq!(values(&environment), model.into_iter().collect::<Vec<_>>());
+        }
+    }
+}

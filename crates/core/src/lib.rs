@@ -9,9 +9,11 @@
 pub mod access;
 pub mod api_key;
 pub mod clock;
+pub mod command_line;
 pub mod dotenv;
 pub mod environment;
 pub mod id;
+pub mod manifest;
 pub mod name;
 pub mod plan;
 pub mod refusal;

@@ -1,1 +1,117 @@
-//! To be written.
+//! What a session runs, and what comes next for a workload: pure decisions.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    Refusal, RefusalKind, Timestamp,
+    name::ServiceName,
+    workload::{SessionState, WorkloadState},
+};
+
+/// Services of one session at most: its network has this many addresses to give.
+pub const MAX_SERVICES: usize = 60;
+
+/// After this long in good health the next crash counts as the first.
+const HEALTHY: Duration = Duration::from_secs(300);
+
+/// The longest pause before a restart.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The pause before restart number `restarts` (from 0): 1 s, doubling to 60 s.
+#[must_use]
+pub fn backoff(restarts: u32) -> Duration {
+    Duration::from_secs(1 << restarts.min(6)).min(LONGEST)
+}
+
+/// Whether a process that ran from `started` to `now` was up long enough to begin counting anew.
+#[must_use]
+pub const fn resets_backoff(started: Timestamp, now: Timestamp) -> bool {
+    now.as_millis().saturating_sub(started.as_millis()) >= HEALTHY.as_secs() as i64 * 1000
+}
+
+/// Gives every service of a session its place on the session's network, in the order given.
+///
+/// # Errors
+/// Two names that are the same host name, or more services than a session's network has addresses.
+pub fn places<'a>(services: impl IntoIterator<Item = &'a ServiceName>) -> Result<Vec<(ServiceName, u8)>, Refusal> {
+    let mut hosts = BTreeMap::<String, &ServiceName>::new();
+    let mut placed = Vec::new();
+    for (place, name) in services.into_iter().enumerate() {
+        if let Some(other) = hosts.insert(name.as_str().to_ascii_lowercase(), name) {
+            return Err(Refusal::new(
+                RefusalKind::Conflict,
+                "same_host_name",
+                format!("the services {other} and {name} would have the same host name in this session"),
+            )
+            .hint("rename one of them"));
+        }
+        let place = u8::try_from(place).ok().filter(|place| usize::from(*place) < MAX_SERVICES).ok_or_else(|| {
+            Refusal::new(
+                RefusalKind::TooLarge,
+                "over_a_limit",
+                format!("a session runs at most {MAX_SERVICES} services"),
+            )
+            .hint("delete services, or mark some `on_demand`")
+        })?;
+        placed.push((name.clone(), place));
+    }
+    Ok(placed)
+}
+
+/// The session's state from its workloads'. One that waits for its restart counts as failed.
+#[must_use]
+pub fn session_state<'a>(workloads: impl IntoIterator<Item = &'a WorkloadState>) -> SessionState {
+    let mut state = SessionState::Ready;
+    for workload in workloads {
+        match workload {
+            WorkloadState::Failed { .. } => return SessionState::Degraded,
+            WorkloadState::Exited { code } if *code != 0 => return SessionState::Degraded,
+            WorkloadState::Ready | WorkloadState::Exited { .. } | WorkloadState::Stopped => {}
+            _ => state = SessionState::Starting,
+        }
+    }
+    state
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_to_a_minute() {
+        let seconds: Vec<u64> = (0..9).map(|n| backoff(n).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(backoff(u32::MAX).as_secs(), 60);
+    }
+
+    #[test]
+    fn five_minutes_up_reset_it() {
+        let at = Timestamp::from_millis;
+        assert!(!resets_backoff(at(0), at(299_999)));
+        assert!(resets_backoff(at(0), at(300_000)));
+        assert!(!resets_backoff(at(10), at(5)), "a clock that went back resets nothing");
+    }
+
+    #[test]
+    fn host_names_are_unique_whatever_their_case() {
+        let names: Vec<ServiceName> = ["api", "Worker"].map(|n| n.parse().unwrap()).to_vec();
+        assert_eq!(places(&names).unwrap(), [(names[0].clone(), 0), (names[1].clone(), 1)]);
+        let clash: Vec<ServiceName> = ["api", "API"].map(|n| n.parse().unwrap()).to_vec();
+        assert_eq!(places(&clash).unwrap_err().code, "same_host_name");
+        let many: Vec<ServiceName> = (0..=MAX_SERVICES).map(|n| format!("s{n}").parse().unwrap()).collect();
+        assert_eq!(places(&many[..MAX_SERVICES]).unwrap().len(), MAX_SERVICES);
+        assert_eq!(places(&many).unwrap_err().code, "over_a_limit");
+    }
+
+    #[test]
+    fn a_session_is_as_good_as_its_worst_service() {
+        let failed = WorkloadState::Failed { reason: Refusal::new(RefusalKind::Invalid, "x", "x") };
+        let of = |states: &[&WorkloadState]| session_state(states.iter().copied());
+        use WorkloadState::{Exited, Ready, Running};
+        assert_eq!(of(&[]), SessionState::Ready);
+        assert_eq!(of(&[&Ready, &Exited { code: 0 }]), SessionState::Ready);
+        assert_eq!(of(&[&Ready, &Running]), SessionState::Starting);
+        assert_eq!(of(&[&Running, &failed]), SessionState::Degraded);
+        assert_eq!(of(&[&Ready, &Exited { code: 3 }]), SessionState::Degraded);
+    }
+}
