@@ -1,1 +1,17 @@
-//! Placeholder.
+//! The only holder of encryption keys: root key → a key per project → a data key per secret version → the entries.
+//!
+//! Every sealed thing is bound, as associated data, to the place it belongs to, so that it opens nowhere else; every
+//! one carries the id of the key that wraps it, so that a wrong key is named and not guessed at.
+//! Must never contain: SQL, HTTP, knowledge of what is sealed, or a way to print a key.
+
+#![forbid(unsafe_code)]
+
+mod context;
+mod envelope;
+mod keyring;
+mod root_key;
+
+pub use context::Context;
+pub use envelope::{OpenError, Sealed};
+pub use keyring::{KeyId, Keyring, Mac, ProjectKey};
+pub use root_key::{RootKey, RootKeyError};

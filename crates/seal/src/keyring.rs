@@ -1,0 +1,255 @@
+//! Keys in memory and what they wrap.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::{
+    Context, OpenError, Sealed,
+    envelope::{self, Key},
+    root_key::RootKey,
+};
+
+/// Names a key. Random, not secret.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId([u8; 16]);
+
+impl KeyId {
+    /// A new one.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut bytes = [0; 16];
+        envelope::fill(&mut bytes);
+        Self(bytes)
+    }
+
+    /// From its bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({self})")
+    }
+}
+
+/// A keyed digest (HMAC-SHA-256): nobody without the key can make one that fits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Mac(pub [u8; 32]);
+
+/// The root key in memory, and what it wraps directly: project keys and the server's own secrets.
+#[derive(Debug)]
+pub struct Keyring(RootKey);
+
+/// A project's key. It wraps data keys and authenticates the project's list of secrets.
+pub struct ProjectKey {
+    id: KeyId,
+    key: Key,
+}
+
+impl fmt::Debug for ProjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProjectKey({})", self.id)
+    }
+}
+
+impl Keyring {
+    /// The ring with this root key.
+    #[must_use]
+    pub const fn new(root: RootKey) -> Self {
+        Self(root)
+    }
+
+    /// The root key's id.
+    #[must_use]
+    pub const fn root_id(&self) -> KeyId {
+        self.0.id()
+    }
+
+    /// Makes a project key, wrapped for the store.
+    #[must_use]
+    pub fn new_project_key(&self, project: &Context) -> (ProjectKey, Sealed) {
+        let key = ProjectKey { id: KeyId::random(), key: Key::random() };
+        let mut plain = Zeroizing::new(key.id.as_bytes().to_vec());
+        plain.extend_from_slice(key.key.bytes());
+        let wrapped = self.seal(project, &plain);
+        (key, wrapped)
+    }
+
+    /// Unwraps a project key.
+    ///
+    /// # Errors
+    /// Another root key, damage, or another project's key in this place.
+    pub fn project_key(&self, project: &Context, wrapped: &Sealed) -> Result<ProjectKey, OpenError> {
+        let plain = self.open(project, wrapped)?;
+        let (id, key) = plain.split_at_checked(16).ok_or(OpenError::Format)?;
+        Ok(ProjectKey {
+            id: KeyId::from_bytes(id.try_into().expect("16 bytes were split off")),
+            key: Key::from_bytes(key.try_into().map_err(|_| OpenError::Format)?),
+        })
+    }
+
+    /// Seals a thing of the server itself.
+    #[must_use]
+    pub fn seal(&self, context: &Context, plaintext: &[u8]) -> Sealed {
+        envelope::seal(self.0.key(), self.0.id(), context, plaintext)
+    }
+
+    /// Opens a thing of the server itself.
+    ///
+    /// # Errors
+    /// Another root key, damage, or another place.
+    pub fn open(&self, context: &Context, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        envelope::open(self.0.key(), self.0.id(), context, sealed)
+    }
+
+    /// A keyed digest over `parts`, for the audit's chain.
+    #[must_use]
+    pub fn mac(&self, context: &Context, parts: &[&[u8]]) -> Mac {
+        mac(self.0.key(), context, parts)
+    }
+}
+
+impl ProjectKey {
+    /// Seals `plaintext` under a fresh data key, which is wrapped beside it.
+    #[must_use]
+    pub fn seal(&self, context: &Context, plaintext: &[u8]) -> Sealed {
+        let data = Key::random();
+        let data_id = KeyId::random();
+        let mut wrapped_key = Zeroizing::new(data_id.as_bytes().to_vec());
+        wrapped_key.extend_from_slice(data.bytes());
+        let wrapped = envelope::seal(&self.key, self.id, context, &wrapped_key);
+        let body = envelope::seal(&data, data_id, context, plaintext);
+        let mut both = Vec::with_capacity(4 + wrapped.as_bytes().len() + body.as_bytes().len());
+        let length = u32::try_from(wrapped.as_bytes().len()).expect("a wrapped key has a fixed, small size");
+        both.extend_from_slice(&length.to_be_bytes());
+        both.extend_from_slice(wrapped.as_bytes());
+        both.extend_from_slice(body.as_bytes());
+        Sealed::from_bytes(both)
+    }
+
+    /// Opens what [`ProjectKey::seal`] sealed.
+    ///
+    /// # Errors
+    /// Another project's key, damage, or another place.
+    pub fn open(&self, context: &Context, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let (length, rest) = sealed.as_bytes().split_at_checked(4).ok_or(OpenError::Format)?;
+        let length = u32::from_be_bytes(length.try_into().expect("4 bytes were split off"));
+        let (wrapped, body) =
+            usize::try_from(length).ok().and_then(|n| rest.split_at_checked(n)).ok_or(OpenError::Format)?;
+        let plain = envelope::open(&self.key, self.id, context, &Sealed::from_bytes(wrapped.to_vec()))?;
+        let (data_id, data) = plain.split_at_checked(16).ok_or(OpenError::Format)?;
+        let data_id = KeyId::from_bytes(data_id.try_into().expect("16 bytes were split off"));
+        let data = Key::from_bytes(data.try_into().map_err(|_| OpenError::Format)?);
+        envelope::open(&data, data_id, context, &Sealed::from_bytes(body.to_vec()))
+    }
+
+    /// A keyed digest over `parts`, for the list of the project's secrets.
+    #[must_use]
+    pub fn mac(&self, context: &Context, parts: &[&[u8]]) -> Mac {
+        mac(&self.key, context, parts)
+    }
+}
+
+impl Mac {
+    /// Compares in constant time.
+    #[must_use]
+    pub fn fits(&self, other: &[u8]) -> bool {
+        self.0.ct_eq(other).into()
+    }
+}
+
+/// Keys that encrypt never authenticate directly: the digest's key is derived, with its purpose, by HMAC.
+fn mac(key: &Key, context: &Context, parts: &[&[u8]]) -> Mac {
+    let start = |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    let mut derive = start(key.bytes());
+    derive.update(b"meshkeep mac");
+    derive.update(context.bytes());
+    let derived = Zeroizing::new(<[u8; 32]>::from(derive.finalize().into_bytes()));
+    let mut mac = start(derived.as_slice());
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
+    }
+    Mac(mac.finalize().into_bytes().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ring() -> Keyring {
+        Keyring::new(RootKey::generate())
+    }
+
+    #[test]
+    fn opens_only_with_its_key_and_in_its_place() {
+        let (ring, other) = (ring(), ring());
+        let place = Context::new("project").part("p1");
+        let (key, wrapped) = ring.new_project_key(&place);
+        let again = ring.project_key(&place, &wrapped).unwrap();
+        assert!(matches!(other.project_key(&place, &wrapped), Err(OpenError::OtherKey { .. })));
+        assert!(matches!(ring.project_key(&Context::new("project").part("p2"), &wrapped), Err(OpenError::Damaged)));
+        let secret = Context::new("secret").part("a").part("1");
+        let sealed = key.seal(&secret, b"value");
+        assert_eq!(again.open(&secret, &sealed).unwrap().as_slice(), b"value");
+        let elsewhere = Context::new("secret").part("a1").part("");
+        assert_eq!(again.open(&elsewhere, &sealed), Err(OpenError::Damaged));
+    }
+
+    #[test]
+    fn keys_do_not_print() {
+        let ring = ring();
+        let (key, _) = ring.new_project_key(&Context::new("p"));
+        for text in [format!("{ring:?}"), format!("{key:?}")] {
+            assert!(!text.contains(&hex::encode(key.key.bytes())), "{text}");
+            assert!(!text.contains(&hex::encode(ring.0.key().bytes())), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_flipped_bit_is_found(plain in proptest::collection::vec(any::<u8>(), 0..64), bit: proptest::sample::Index) {
+            let (key, _) = ring().new_project_key(&Context::new("p"));
+            let place = Context::new("x");
+            let sealed = key.seal(&place, &plain);
+            let opened = key.open(&place, &sealed).unwrap();
+            prop_assert_eq!(opened.as_slice(), plain.as_slice());
+            let mut bytes = sealed.as_bytes().to_vec();
+            let at = bit.index(bytes.len() * 8);
+            bytes[at / 8] ^= 1 << (at % 8);
+            prop_assert!(key.open(&place, &Sealed::from_bytes(bytes)).is_err());
+        }
+
+        #[test]
+        fn truncation_is_an_error_and_no_panic(length in 0_usize..200) {
+            let (key, _) = ring().new_project_key(&Context::new("p"));
+            let place = Context::new("x");
+            let mut bytes = key.seal(&place, b"some plaintext").as_bytes().to_vec();
+            if length < bytes.len() {
+                bytes.truncate(length);
+                prop_assert!(key.open(&place, &Sealed::from_bytes(bytes)).is_err());
+            }
+        }
+    }
+}
