@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The only SQL: what is recorded, sealed where it is secret, in named transactions.
+//!
+//! Owns: the schema, the database file and what is checked before it is opened, the audit's chain.
+//! Must never contain: decisions about who may do what, HTTP, an unsealed secret at rest.
+//!
+//! One file per noun under `nouns/`, each an `impl Tx`. A missing row is `Option`, never an error; a write that should
+//! have touched one row and did not is [`StoreError::Damaged`]. Nothing can be used after [`Tx::commit`].
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod nouns;
+mod open;
+mod row;
+mod tx;
+
+pub use error::StoreError;
+pub use nouns::{
+    api_key::{ApiKey, NewApiKey},
+    audit::AuditEntry,
+    event::Event,
+    project::Project,
+    room::Room,
+    secret::{Secret, SecretSummary, SecretVersion},
+    service::{Scope, Service, ServiceRef},
+    session::Session,
+    workload::{Workload, WorkloadUpdate},
+};
+pub use open::StoreOptions;
+pub use tx::{Store, Tx};

@@ -1,0 +1,111 @@
+//! Why the store refused.
+
+use meshkeep_core::{Refusal, RefusalKind};
+use meshkeep_seal::{KeyId, OpenError};
+
+/// Why the store did not do something. Never holds a value.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The name or place is in use.
+    #[error("the {what} is taken")]
+    Taken {
+        /// What is taken, such as `secret name`.
+        what: &'static str,
+    },
+    /// Not initialised.
+    #[error("there is no meshkeep database at {path}")]
+    Missing {
+        /// Where it was looked for.
+        path: String,
+    },
+    /// Initialised already.
+    #[error("there is a meshkeep database at {path} already")]
+    Exists {
+        /// Where.
+        path: String,
+    },
+    /// Written by a newer meshkeep.
+    #[error("the database has schema {found}, and this version knows up to {known}")]
+    NewerSchema {
+        /// Its schema.
+        found: i64,
+        /// The newest one known here.
+        known: i64,
+    },
+    /// Sealed under another root key.
+    #[error("the database is sealed under root key {needed}, but root key {given} was given")]
+    WrongKey {
+        /// The key that would open it.
+        needed: KeyId,
+        /// The key that was given.
+        given: KeyId,
+    },
+    /// Damaged or tampered with.
+    #[error("the database is damaged: {what}")]
+    Damaged {
+        /// What does not fit.
+        what: String,
+    },
+    /// The database refused.
+    #[error("the database could not {what}")]
+    Database {
+        /// The transaction or step.
+        what: &'static str,
+        /// What it said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The file system refused.
+    #[error("{path} could not be {what}")]
+    Io {
+        /// Which file.
+        path: String,
+        /// Read, made, copied.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged { what: what.into() }
+    }
+
+    /// What did not open, in the words of the seal.
+    pub(crate) fn unopened(what: &str, error: OpenError) -> Self {
+        match error {
+            OpenError::OtherKey { needed, given } => Self::WrongKey { needed, given },
+            OpenError::Format | OpenError::Damaged => Self::damaged(format!("{what} {error}")),
+        }
+    }
+
+    /// The refusal for a person.
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        let of = |kind, code| Refusal::new(kind, code, self.to_string());
+        match self {
+            Self::Taken { .. } => of(RefusalKind::Conflict, "taken").hint("choose another name"),
+            Self::Missing { .. } => of(RefusalKind::NotFound, "not_initialised").hint("run `meshkeep init` first"),
+            Self::Exists { .. } => of(RefusalKind::Conflict, "already_initialised")
+                .hint("use this data directory with `meshkeep serve`, or choose another one"),
+            Self::NewerSchema { .. } => of(RefusalKind::Invalid, "newer_database")
+                .hint("start the meshkeep version that wrote it, or a newer one"),
+            Self::WrongKey { .. } => {
+                of(RefusalKind::Invalid, "wrong_root_key").hint("give the right file with `--root-key-file`")
+            }
+            Self::Damaged { .. } => of(RefusalKind::Broken, "damaged")
+                .hint("restore the last backup into a new data directory; nothing was changed"),
+            Self::Database { source, .. } => {
+                let refusal = match source {
+                    sqlx::Error::PoolTimedOut => of(RefusalKind::Unavailable, "database_busy"),
+                    _ => of(RefusalKind::Broken, "database"),
+                };
+                refusal.hint("the server's log has the cause; check the disk's space and permissions")
+            }
+            Self::Io { source, .. } => Refusal::new(RefusalKind::Broken, "io", format!("{self}: {source}"))
+                .hint("check that the path exists, belongs to this user and is not full"),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What happened in a session, in order. Never a value.
+
+use meshkeep_core::{Timestamp, id::SessionId};
+
+use crate::{StoreError, Tx, row::Columns};
+
+/// An event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// A stable word such as `workload.ready`.
+    pub kind: String,
+    /// A JSON object.
+    pub data: serde_json::Value,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Tx {
+    /// Adds an event.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn add_event(
+        &mut self,
+        session: SessionId,
+        kind: &str,
+        data: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let failed = self.failed("");
+        sqlx::query("INSERT INTO events (session_id, kind, data, at) VALUES ($1, $2, $3, $4)")
+            .bind(session.to_string())
+            .bind(kind)
+            .bind(data.to_string())
+            .bind(self.now().as_millis())
+            .execute(self.db())
+            .await
+            .map_err(failed)?;
+        Ok(())
+    }
+
+    /// A session's events, oldest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn events(&mut self, session: SessionId) -> Result<Vec<Event>, StoreError> {
+        let failed = self.failed("");
+        let rows = sqlx::query("SELECT kind, data, at FROM events WHERE session_id = $1 ORDER BY seq LIMIT 10000")
+            .bind(session.to_string())
+            .fetch_all(self.db())
+            .await
+            .map_err(failed)?;
+        rows.iter()
+            .map(|row| Ok(Event { kind: row.text("kind")?, data: row.json("data")?, at: row.time("at")? }))
+            .collect()
+    }
+}

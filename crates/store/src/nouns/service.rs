@@ -1,0 +1,229 @@
+//! Services. The whole manifest is sealed: `environment` values may be secrets too.
+
+use meshkeep_core::{
+    id::{ProjectId, RoomId, SecretId, ServiceId},
+    name::ServiceName,
+    service::ServiceSpec,
+};
+use meshkeep_seal::{Context, ProjectKey, Sealed};
+use sqlx::sqlite::SqliteRow;
+use zeroize::Zeroizing;
+
+use crate::{StoreError, Tx, nouns::new_id, row::Columns, tx::one_row};
+
+/// Where a service runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In every room's session.
+    Project,
+    /// In one room's sessions.
+    Room(RoomId),
+}
+
+/// A service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Id.
+    pub id: ServiceId,
+    /// Where it runs.
+    pub scope: Scope,
+    /// `metadata.name`.
+    pub name: ServiceName,
+    /// From 1, one more with every save.
+    pub revision: u32,
+    /// The manifest, in the clear.
+    pub spec: ServiceSpec,
+}
+
+/// A service by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceRef {
+    /// Id.
+    pub id: ServiceId,
+    /// Name.
+    pub name: ServiceName,
+}
+
+fn place(project: ProjectId, id: ServiceId, revision: u32) -> Context {
+    Context::new("service-manifest").part(project.to_string()).part(id.to_string()).part(revision.to_be_bytes())
+}
+
+pub(super) fn seal_spec(key: &ProjectKey, context: &Context, spec: &ServiceSpec) -> Sealed {
+    let plain = Zeroizing::new(serde_json::to_vec(spec).expect("a manifest is JSON"));
+    key.seal(context, &plain)
+}
+
+pub(super) fn open_spec(key: &ProjectKey, context: &Context, sealed: Vec<u8>) -> Result<ServiceSpec, StoreError> {
+    let plain = key
+        .open(context, &Sealed::from_bytes(sealed))
+        .map_err(|error| StoreError::unopened("the manifest of a service", error))?;
+    serde_json::from_slice(&plain).map_err(|_| StoreError::damaged("the manifest of a service is not one"))
+}
+
+fn read(key: &ProjectKey, project: ProjectId, row: &SqliteRow) -> Result<Service, StoreError> {
+    let (id, revision) = (row.parsed("id")?, row.count("revision")?);
+    Ok(Service {
+        id,
+        scope: row.maybe_parsed("room_id")?.map_or(Scope::Project, Scope::Room),
+        name: row.parsed("name")?,
+        revision,
+        spec: open_spec(key, &place(project, id, revision), row.bytes("manifest")?)?,
+    })
+}
+
+const fn room_of(scope: Scope) -> Option<RoomId> {
+    match scope {
+        Scope::Project => None,
+        Scope::Room(room) => Some(room),
+    }
+}
+
+impl Tx {
+    /// Makes a service.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] when the scope has one of this name.
+    pub async fn create_service(
+        &mut self,
+        project: ProjectId,
+        scope: Scope,
+        name: &ServiceName,
+        spec: &ServiceSpec,
+        secrets: &[SecretId],
+    ) -> Result<Service, StoreError> {
+        let id = ServiceId::from_uuid(new_id());
+        let mut spec = spec.clone();
+        spec.id = Some(id.to_string());
+        let sealed = seal_spec(&self.project_key(project).await?, &place(project, id, 1), &spec);
+        let failed = self.failed("service name");
+        sqlx::query(
+            "INSERT INTO services (id, project_id, room_id, name, revision, manifest, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, 1, $5, $6, $6)",
+        )
+        .bind(id.to_string())
+        .bind(project.to_string())
+        .bind(room_of(scope).map(|room| room.to_string()))
+        .bind(name.as_str())
+        .bind(sealed.as_bytes())
+        .bind(self.now().as_millis())
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        self.name_secrets(id, secrets).await?;
+        Ok(Service { id, scope, name: name.clone(), revision: 1, spec })
+    }
+
+    /// Replaces a service's manifest.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] when another service of the scope has the name.
+    pub async fn save_service(
+        &mut self,
+        project: ProjectId,
+        old: &Service,
+        name: &ServiceName,
+        spec: &ServiceSpec,
+        secrets: &[SecretId],
+    ) -> Result<Service, StoreError> {
+        let revision = old.revision + 1;
+        let mut spec = spec.clone();
+        spec.id = Some(old.id.to_string());
+        let sealed = seal_spec(&self.project_key(project).await?, &place(project, old.id, revision), &spec);
+        let failed = self.failed("service name");
+        let done =
+            sqlx::query("UPDATE services SET name = $1, revision = $2, manifest = $3, updated_at = $4 WHERE id = $5")
+                .bind(name.as_str())
+                .bind(i64::from(revision))
+                .bind(sealed.as_bytes())
+                .bind(self.now().as_millis())
+                .bind(old.id.to_string())
+                .execute(self.db())
+                .await
+                .map_err(failed)?;
+        one_row(&done, "service")?;
+        self.name_secrets(old.id, secrets).await?;
+        Ok(Service { id: old.id, scope: old.scope, name: name.clone(), revision, spec })
+    }
+
+    async fn name_secrets(&mut self, id: ServiceId, secrets: &[SecretId]) -> Result<(), StoreError> {
+        let failed = self.failed("");
+        sqlx::query("DELETE FROM service_secrets WHERE service_id = $1")
+            .bind(id.to_string())
+            .execute(self.db())
+            .await
+            .map_err(&failed)?;
+        for secret in secrets {
+            sqlx::query("INSERT INTO service_secrets (service_id, secret_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                .bind(id.to_string())
+                .bind(secret.to_string())
+                .execute(self.db())
+                .await
+                .map_err(&failed)?;
+        }
+        Ok(())
+    }
+
+    /// One service of a scope.
+    ///
+    /// # Errors
+    /// Damage, or another root key.
+    pub async fn service(
+        &mut self,
+        project: ProjectId,
+        scope: Scope,
+        id: ServiceId,
+    ) -> Result<Option<Service>, StoreError> {
+        Ok(self.services(project, scope).await?.into_iter().find(|service| service.id == id))
+    }
+
+    /// All services of a scope, by name.
+    ///
+    /// # Errors
+    /// Damage, or another root key.
+    pub async fn services(&mut self, project: ProjectId, scope: Scope) -> Result<Vec<Service>, StoreError> {
+        let key = self.project_key(project).await?;
+        let failed = self.failed("");
+        let rows = sqlx::query(
+            "SELECT * FROM services WHERE project_id = $1 AND COALESCE(room_id, '') = COALESCE($2, '') ORDER BY name",
+        )
+        .bind(project.to_string())
+        .bind(room_of(scope).map(|room| room.to_string()))
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        rows.iter().map(|row| read(&key, project, row)).collect()
+    }
+
+    /// Deletes a service.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn delete_service(&mut self, service: &Service) -> Result<(), StoreError> {
+        let failed = self.failed("");
+        let done = sqlx::query("DELETE FROM services WHERE id = $1")
+            .bind(service.id.to_string())
+            .execute(self.db())
+            .await
+            .map_err(failed)?;
+        one_row(&done, "service")
+    }
+
+    /// Which services name each secret of the project, by name.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn secret_users(&mut self, project: ProjectId) -> Result<Vec<(SecretId, ServiceRef)>, StoreError> {
+        let failed = self.failed("");
+        let rows = sqlx::query(
+            "SELECT u.secret_id, s.id, s.name FROM service_secrets u JOIN services s ON s.id = u.service_id \
+             WHERE s.project_id = $1 ORDER BY s.name",
+        )
+        .bind(project.to_string())
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        rows.iter()
+            .map(|row| Ok((row.parsed("secret_id")?, ServiceRef { id: row.parsed("id")?, name: row.parsed("name")? })))
+            .collect()
+    }
+}

@@ -1,0 +1,97 @@
+//! Named transactions.
+
+use std::sync::Arc;
+
+use meshkeep_core::{Clock, Timestamp};
+use meshkeep_seal::Keyring;
+use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+
+use crate::StoreError;
+
+pub(crate) struct Shared {
+    /// One connection: writes are one after the other, and never wait for a lock inside a transaction.
+    pub(crate) writer: SqlitePool,
+    pub(crate) readers: SqlitePool,
+    pub(crate) keyring: Keyring,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// The store. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(pub(crate) Arc<Shared>);
+
+/// One transaction: a consistent view, and with [`Store::write`] all-or-nothing. Dropped without commit, it never was.
+pub struct Tx {
+    name: &'static str,
+    inner: Transaction<'static, Sqlite>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Store {
+    /// A transaction that may write. `name` stands in the log and in errors.
+    ///
+    /// # Errors
+    /// When the database is locked by another program or cannot be written.
+    pub async fn write(&self, name: &'static str) -> Result<Tx, StoreError> {
+        let begun = self.0.writer.begin_with("BEGIN IMMEDIATE").await;
+        self.tx(name, begun)
+    }
+
+    /// A transaction that reads one consistent state.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn read(&self, name: &'static str) -> Result<Tx, StoreError> {
+        let begun = self.0.readers.begin().await;
+        self.tx(name, begun)
+    }
+
+    fn tx(&self, name: &'static str, begun: sqlx::Result<Transaction<'static, Sqlite>>) -> Result<Tx, StoreError> {
+        let inner = begun.map_err(|source| StoreError::Database { what: name, source })?;
+        Ok(Tx { name, inner, shared: Arc::clone(&self.0) })
+    }
+
+    /// Moves the log into the database file and closes it.
+    pub async fn close(&self) {
+        self.0.readers.close().await;
+        self.0.writer.close().await;
+    }
+}
+
+impl Tx {
+    /// Makes it durable: on the disk when this returns.
+    ///
+    /// # Errors
+    /// When the disk refuses; nothing was written then.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        let name = self.name;
+        self.inner.commit().await.map_err(|source| StoreError::Database { what: name, source })
+    }
+
+    pub(crate) fn db(&mut self) -> &mut SqliteConnection {
+        &mut self.inner
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// For `map_err`: names the transaction; a unique index that refuses is [`StoreError::Taken`].
+    pub(crate) fn failed(&self, taken: &'static str) -> impl Fn(sqlx::Error) -> StoreError + use<> {
+        let name = self.name;
+        move |source| match &source {
+            sqlx::Error::Database(error) if error.is_unique_violation() && !taken.is_empty() => {
+                StoreError::Taken { what: taken }
+            }
+            _ => StoreError::Database { what: name, source },
+        }
+    }
+}
+
+/// A write that must have touched exactly one row.
+pub(crate) fn one_row(done: &sqlx::sqlite::SqliteQueryResult, what: &str) -> Result<(), StoreError> {
+    match done.rows_affected() {
+        1 => Ok(()),
+        n => Err(StoreError::damaged(format!("{n} rows were touched where one {what} should have been"))),
+    }
+}

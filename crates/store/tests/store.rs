@@ -1,0 +1,283 @@
+//! The store on real SQLite files: what is saved is there, what is stolen shows nothing, what is damaged is named.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use meshkeep_core::{
+    SecretText,
+    access::{Grant, Role},
+    clock::SystemClock,
+    id::ProjectId,
+    secret::{Entries, SecretKind},
+};
+use meshkeep_seal::{Keyring, RootKey};
+use meshkeep_store::{AuditEntry, NewApiKey, Store, StoreError, StoreOptions};
+use tempfile::TempDir;
+
+struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        RootKey::generate().save_new(&dir.path().join("key")).unwrap();
+        Self { dir }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn options(&self) -> StoreOptions {
+        let keyring = Keyring::new(RootKey::load(&self.dir.path().join("key")).unwrap());
+        StoreOptions { dir: self.data(), keyring, clock: Arc::new(SystemClock) }
+    }
+
+    async fn create(&self) -> (Store, ProjectId) {
+        let store = Store::create(self.options()).await.unwrap();
+        let mut tx = store.write("test").await.unwrap();
+        let project = tx.create_project("acme").await.unwrap().id;
+        tx.commit().await.unwrap();
+        (store, project)
+    }
+
+    /// Every file with its bytes, to show that nothing was changed.
+    fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files: Vec<_> = fs::read_dir(self.data())
+            .unwrap()
+            .map(|f| f.unwrap().path())
+            .map(|p| (p.clone(), fs::read(p).unwrap()))
+            .collect();
+        files.sort();
+        files
+    }
+
+    /// Runs SQL behind the store's back, as damage or an attacker would.
+    async fn tamper(&self, sql: &'static str) {
+        use sqlx::ConnectOptions as _;
+        let mut db = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(self.data().join("meshkeep.db"))
+            .foreign_keys(false)
+            .connect()
+            .await
+            .unwrap();
+        sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
+        use sqlx::Connection as _;
+        db.close().await.unwrap();
+    }
+}
+
+fn entries(pairs: &[(&str, &str)]) -> Entries {
+    pairs.iter().map(|(name, value)| (name.parse().unwrap(), SecretText::from(*value))).collect()
+}
+
+fn contains(haystack: &[u8], needle: &str) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+async fn save(store: &Store, project: ProjectId, name: &str, pairs: &[(&str, &str)]) -> meshkeep_store::Secret {
+    let mut tx = store.write("test").await.unwrap();
+    let secret =
+        tx.create_secret(project, &name.parse().unwrap(), SecretKind::Keys, &entries(pairs), "test").await.unwrap();
+    tx.commit().await.unwrap();
+    secret
+}
+
+#[tokio::test]
+async fn versions_are_kept_and_nothing_on_disk_shows_a_value() {
+    let place = Place::new();
+    let (store, project) = place.create().await;
+    let secret = save(&store, project, "weather", &[("API_KEY", "canary-one-a1b2c3"), ("EMPTY", "")]).await;
+    let mut tx = store.write("test").await.unwrap();
+    let renamed = "weather-api".parse().unwrap();
+    let second =
+        tx.save_secret(&secret, &renamed, &entries(&[("API_KEY", "canary-two-d4e5f6\n")]), "test").await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!((second.version, second.name.as_str()), (2, "weather-api"));
+
+    let mut tx = store.read("test").await.unwrap();
+    let first = tx.open_secret(project, secret.id, 1).await.unwrap().unwrap();
+    assert_eq!(first["API_KEY"].expose(), "canary-one-a1b2c3");
+    assert_eq!(first["EMPTY"].expose(), "");
+    let newest = tx.open_secret(project, secret.id, 2).await.unwrap().unwrap();
+    assert_eq!(newest["API_KEY"].expose(), "canary-two-d4e5f6\n");
+    assert!(tx.open_secret(project, secret.id, 3).await.unwrap().is_none());
+    assert_eq!(tx.secret_versions(&second).await.unwrap().len(), 2);
+    drop(tx);
+
+    let mut tx = store.write("test").await.unwrap();
+    tx.delete_secret(&second).await.unwrap();
+    tx.commit().await.unwrap();
+    for (path, bytes) in place.files() {
+        for canary in ["canary-one", "canary-two", "API_KEY"] {
+            assert!(!contains(&bytes, canary), "{canary} stands in {}", path.display());
+        }
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o077, 0, "{} is open to others", path.display());
+    }
+    assert_eq!(fs::metadata(place.data()).unwrap().mode() & 0o777, 0o700);
+}
+
+#[tokio::test]
+async fn names_are_unique_and_an_uncommitted_save_never_was() {
+    let place = Place::new();
+    let (store, project) = place.create().await;
+    save(&store, project, "one", &[("A", "1")]).await;
+    let mut tx = store.write("test").await.unwrap();
+    let again = tx.create_secret(project, &"one".parse().unwrap(), SecretKind::Keys, &entries(&[]), "test").await;
+    assert!(matches!(again, Err(StoreError::Taken { what: "secret name" })), "{again:?}");
+    drop(tx);
+    let mut tx = store.write("test").await.unwrap();
+    tx.create_secret(project, &"two".parse().unwrap(), SecretKind::Keys, &entries(&[]), "test").await.unwrap();
+    drop(tx);
+    store.close().await;
+    let store = Store::open(place.options()).await.unwrap();
+    let names: Vec<_> = store
+        .read("test")
+        .await
+        .unwrap()
+        .secrets(project)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|s| s.name.to_string())
+        .collect();
+    assert_eq!(names, ["one"]);
+}
+
+#[tokio::test]
+async fn fifty_writers_lose_nothing() {
+    let place = Place::new();
+    let (store, project) = place.create().await;
+    let mut tasks = Vec::new();
+    for n in 0..50 {
+        let store = store.clone();
+        tasks.push(tokio::spawn(async move { save(&store, project, &format!("s{n}"), &[("A", "x")]).await }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let mut tx = store.read("test").await.unwrap();
+    assert_eq!(tx.secrets(project).await.unwrap().len(), 50);
+    tx.check_secret_list(project).await.unwrap();
+}
+
+#[tokio::test]
+async fn api_keys_open_only_with_the_root_key() {
+    let place = Place::new();
+    let (store, project) = place.create().await;
+    let secret = SecretText::from("hmac-secret-canary");
+    let grant = Grant { role: Role::Developer, bind: false };
+    let mut tx = store.write("test").await.unwrap();
+    let new = NewApiKey { name: "ci", description: "", grant, secret: &secret, by: "test" };
+    let key = tx.create_api_key(project, new).await.unwrap();
+    let (found, opened) = tx.api_key(key.id).await.unwrap().unwrap();
+    assert_eq!((found.grant, opened.expose()), (grant, "hmac-secret-canary"));
+    tx.commit().await.unwrap();
+    assert!(place.files().iter().all(|(_, bytes)| !contains(bytes, "hmac-secret-canary")));
+    let mut tx = store.write("test").await.unwrap();
+    assert!(tx.delete_api_key(project, key.id).await.unwrap());
+    assert!(!tx.delete_api_key(project, key.id).await.unwrap());
+    assert!(tx.api_key(key.id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn the_audit_is_append_only_and_chained() {
+    let place = Place::new();
+    let (store, project) = place.create().await;
+    let mut tx = store.write("test").await.unwrap();
+    for n in 0..3 {
+        let entry = AuditEntry {
+            project: Some(project),
+            actor: "key a".into(),
+            action: "secret.save".into(),
+            object: format!("secret s{n}"),
+            origin: "127.0.0.1".into(),
+        };
+        tx.audit(&entry).await.unwrap();
+    }
+    assert_eq!(tx.check_audit().await.unwrap(), 3);
+    tx.commit().await.unwrap();
+    place.tamper("DROP TRIGGER audit_is_append_only_update; UPDATE audit SET actor = 'key b' WHERE seq = 2").await;
+    let error = store.read("test").await.unwrap().check_audit().await.unwrap_err();
+    assert!(error.to_string().contains("row 2 of the audit"), "{error}");
+}
+
+async fn refused(place: &Place) -> StoreError {
+    let before = place.files();
+    let error = Store::open(place.options()).await.map(|_| ()).unwrap_err();
+    assert_eq!(place.files(), before, "a refused database was changed");
+    error
+}
+
+#[tokio::test]
+async fn another_root_key_a_newer_schema_and_damage_are_refused_untouched() {
+    let place = Place::new();
+    let (store, _) = place.create().await;
+    store.close().await;
+    let database = place.data().join("meshkeep.db");
+    let good = fs::read(&database).unwrap();
+
+    let right_key = fs::read(place.dir.path().join("key")).unwrap();
+    fs::remove_file(place.dir.path().join("key")).unwrap();
+    RootKey::generate().save_new(&place.dir.path().join("key")).unwrap();
+    assert!(matches!(refused(&place).await, StoreError::WrongKey { .. }));
+    fs::write(place.dir.path().join("key"), right_key).unwrap();
+
+    place.tamper("INSERT INTO _sqlx_migrations VALUES (9999, 'later', CURRENT_TIMESTAMP, 1, x'00', 1)").await;
+    assert!(matches!(refused(&place).await, StoreError::NewerSchema { found: 9999, .. }));
+
+    let mut damaged = good.clone();
+    for byte in &mut damaged[4096..8192] {
+        *byte ^= 0x5a;
+    }
+    fs::write(&database, &damaged).unwrap();
+    assert!(matches!(refused(&place).await, StoreError::Damaged { .. }));
+    fs::write(&database, b"this is no database at all, but long enough to have a header of one hundred bytes or more, which is not SQLite's").unwrap();
+    assert!(matches!(refused(&place).await, StoreError::Damaged { .. }));
+
+    fs::write(&database, good).unwrap();
+    Store::open(place.options()).await.unwrap();
+    assert!(matches!(Store::create(place.options()).await.map(|_| ()), Err(StoreError::Exists { .. })));
+}
+
+/// Each way to change rows behind the seal: none may open as if nothing were.
+#[tokio::test]
+async fn swapped_replayed_and_removed_rows_are_named() {
+    let attacks: [(&str, &'static str); 5] = [
+        (
+            "swap two values",
+            "UPDATE secret_versions SET entries = (SELECT entries FROM secret_versions v WHERE v.secret_id <> secret_versions.secret_id LIMIT 1)",
+        ),
+        ("flip a bit", "UPDATE secret_versions SET entries = x'00' WHERE version = 1"),
+        (
+            "remove a secret",
+            "DELETE FROM secret_versions WHERE secret_id = (SELECT MIN(id) FROM secrets); DELETE FROM secrets WHERE id = (SELECT MIN(id) FROM secrets)",
+        ),
+        ("rename", "UPDATE secrets SET name = 'zzz' WHERE name = 'one'"),
+        ("wind the counter back", "UPDATE projects SET list_counter = list_counter - 1"),
+    ];
+    for (what, sql) in attacks {
+        let place = Place::new();
+        let (store, project) = place.create().await;
+        save(&store, project, "one", &[("A", "first")]).await;
+        save(&store, project, "two", &[("A", "other")]).await;
+        store.close().await;
+        place.tamper(sql).await;
+        let error = Store::open(place.options()).await.map(|_| ()).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{what}: {error}");
+        assert!(error.to_string().contains("keyed list") || error.to_string().contains("summary"), "{what}: {error}");
+    }
+}
+
+#[test]
+fn paths_in_messages_are_the_callers_own() {
+    let place = Place::new();
+    let error = tokio::runtime::Runtime::new().unwrap().block_on(Store::open(place.options())).map(|_| ()).unwrap_err();
+    assert!(matches!(&error, StoreError::Missing { path } if Path::new(path).starts_with(place.dir.path())));
+    assert!(error.refusal().hint.contains("meshkeep init"));
+}
