@@ -99,10 +99,10 @@ free_port() {
     echo "$port"
 }
 
-# wait_for SECONDS WHAT COMMAND…: until the command succeeds.
+# wait_for SECONDS COMMAND…: until the command succeeds.
 wait_for() {
-    local seconds=$1 what=$2 end
-    shift 2
+    local seconds=$1 end
+    shift
     end=$((SECONDS + seconds))
     until "$@" >/dev/null 2>&1; do
         ((SECONDS < end)) || return 1
@@ -139,8 +139,8 @@ end_background() {
     if is_running "$1"; then
         read -r pid _ <"$1"
         kill -TERM "$pid" 2>/dev/null || true
-        wait_for 10 "process $pid to end" is_gone "$1" || kill -KILL "$pid" 2>/dev/null || true
-        wait_for 5 "process $pid to end" is_gone "$1" || true
+        wait_for 10 is_gone "$1" || kill -KILL "$pid" 2>/dev/null || true
+        wait_for 5 is_gone "$1" || true
     fi
     rm -f "$1"
 }

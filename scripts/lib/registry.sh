@@ -20,7 +20,7 @@ YAML
 run_registry() {
     local name=$1 dir=$2 port=$3
     OTEL_TRACES_EXPORTER=none background "$name" "$dir" docker-registry serve "$dir/$name/config.yml"
-    wait_for 20 "the registry" registry_answers "$port" || { tail -n 5 "$dir/$name.log" >&2; die "the registry did not start"; }
+    wait_for 20 registry_answers "$port" || { tail -n 5 "$dir/$name.log" >&2; die "the registry did not start"; }
     is_running "$dir/$name.pid" || die "something else answers on port $port"
 }
 
