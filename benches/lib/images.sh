@@ -15,7 +15,7 @@ large_image() {
     local dir=$1 layer size missing
     small_image "$dir"
     find /usr/bin /usr/lib /usr/share -xdev -type f -size -2048k -printf '%s %p\n' 2>/dev/null | sort -k2 |
-        awk -v dir="$dir" '{ layer = int(sum / 48e6) + 1; if (layer > 4) exit; sum += $1; sub(/^[0-9]+ \//, ""); print > (dir "/files." layer) }'
+        awk -v dir="$dir" '{ layer = int(sum / 48e6) + 1; if (layer > 4) next; sum += $1; sub(/^[0-9]+ \//, ""); print > (dir "/files." layer) }'
     for layer in 1 2 3 4; do
         mkdir "$dir/tree"
         [[ ! -e $dir/files.$layer ]] || tar -C / -cf - -T "$dir/files.$layer" | tar -C "$dir/tree" -xf -
@@ -35,6 +35,7 @@ large_image() {
 
 pack_layer() {
     local tree=$1 out=$2
+    chmod 0755 "$tree"
     tar --numeric-owner --owner=0 --group=0 --sort=name --mtime=@0 -C "$tree" -cf "$out.tar" .
     sha256sum "$out.tar" | cut -d' ' -f1 >"$out.diff"
     gzip -6nc "$out.tar" >"$out"

@@ -56,11 +56,11 @@ export PATH=$(dirname "$bin"):\$PATH
 TEXT
     unset answer
     printf 'port=%s\nregistry=%s\n' "$port" "$registry" >"$demo/server.settings"
-    run_server
+    run_server || die "meshkeep did not become ready (its last lines are above)"
     say "meshkeep answers on http://127.0.0.1:$port; its root key is in $data.root-key, outside the database"
 }
 
-# On the data directory that start_server made.
+# On the data directory that start_server made; fails when the server ends or does not become ready.
 run_server() {
     local port registry
     # shellcheck source=/dev/null
@@ -68,11 +68,12 @@ run_server() {
     # shellcheck source=/dev/null
     . "$demo/environment"
     background server "$demo" "$(cat "$demo/binary")" serve --data-dir "$data" --listen "127.0.0.1:$port" --insecure-registry "$registry"
-    wait_for 30 server_answers "$port" ||
-        { tail -n 20 "$demo/server.log" >&2; die "meshkeep did not become ready (its last lines are above)"; }
+    wait_for 30 server_answers_or_ended "$port"
+    server_answers "$port" || { tail -n 20 "$demo/server.log" >&2; return 1; }
 }
 
-server_answers() { [[ $(http_status "http://127.0.0.1:$1/readyz") == 200 ]] && is_running "$demo/server.pid"; }
+server_answers() { is_running "$demo/server.pid" && [[ $(http_status "http://127.0.0.1:$1/readyz") == 200 ]]; }
+server_answers_or_ended() { server_answers "$1" || ! is_running "$demo/server.pid"; }
 
 save_secrets() {
     declare -gA values=(
