@@ -2,31 +2,35 @@
 # memory and in pipes: never a file, an argument or an environment.
 # shellcheck shell=bash
 
-# needles VALUE…: the forms in which a value would be recognised, one per line: each line that is not a mere heading,
-# base64 (as it stands within any longer text) in both alphabets, hexadecimal, and percent-encoded.
+# needles VALUE…: the forms in which a value would be recognised, one per line: each line of it that is not a mere
+# heading, as it stands and in base64; the whole in hexadecimal, percent-encoded and as in JSON.
 needles() {
     local value line
     for value in "$@"; do
         while IFS= read -r line; do
-            [[ ${#line} -lt 12 || $line == -----* ]] || printf '%s\n' "$line"
+            if [[ ${#line} -ge 12 && $line != -----* ]]; then
+                printf '%s\n' "$line"
+                base64_needles "$line"
+            fi
         done <<<"$value"
-        base64_needles "$value"
         printf %s "$value" | od -An -v -tx1 | tr -d ' \n'
         echo
         printf %s "$value" | jq -sRr '@uri, (tojson | .[1:-1])'
     done | sort -u
 }
 
-# Whatever precedes a value, its base64 is one of three texts, but for the characters at either end.
+# Whatever precedes a text, its base64 is one of three, but for the characters at either end; in two alphabets, and in
+# pieces, since base64 may be broken into lines.
 base64_needles() {
-    local value=$1 before text from length
-    length=$(printf %s "$value" | wc -c)
+    local before text from at length
+    length=$(printf %s "$1" | wc -c)
     for before in 0 1 2; do
-        text=$({ printf '%*s' "$before" ''; printf %s "$value"; } | base64 -w 0)
+        text=$({ printf '%*s' "$before" ''; printf %s "$1"; } | base64 -w 0)
         from=$(((before * 8 + 5) / 6))
         text=${text:from:(before + length) / 3 * 4 - from}
-        printf '%s\n%s\n' "$text" "$(tr '+/' '-_' <<<"$text")"
-    done
+        printf '%s\n' "$text"
+        for ((at = 0; at + 20 <= ${#text}; at += 20)); do printf '%s\n' "${text:at:20}"; done
+    done | sed 'p; y|+/|-_|'
 }
 
 # files_with NEEDLES: of the file names on stdin (NUL-separated), those that hold one of the needles. In batches, since
