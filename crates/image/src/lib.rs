@@ -5,6 +5,36 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
+mod challenge;
+mod config;
+mod credential;
+mod error;
+mod host;
 mod image;
+mod images;
+mod layer_stub;
+mod manifest;
+mod pull;
+mod records;
+mod reference;
+mod registry;
+mod remote_text;
+mod settings;
+mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
+// Until `pub mod layer;` is there.
+use layer_stub as layer;
+
+pub use error::ImageError;
+pub use host::{BadHost, RegistryHost};
 pub use image::{Digest, Image, ImageConfig, Layer, LayerProgress, Progress};
+pub use images::{Images, ImagesConfig};
+pub use layer::{LayerError, Limits as LayerLimits};
+pub use manifest::ManifestFault;
+pub use records::Collected;
+pub use reference::{BadReference, Reference};
+pub use remote_text::RemoteText;
+pub use settings::{HostSettings, RegistrySettings};

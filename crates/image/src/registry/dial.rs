@@ -1,0 +1,270 @@
+//! Makes connections: which client for which host, which addresses, and what a failed connection means.
+//!
+//! What must stay true: every request of this crate goes through [`Dialer::send`]; a name is resolved once, its addresses
+//! are judged, and exactly those are dialled; no proxy, no redirect, no cookie, no referer.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    io,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, Once, PoisonError},
+    time::Duration,
+};
+
+use http::{HeaderMap, Method};
+use reqwest::{
+    Client, Response, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+};
+
+use crate::{
+    address,
+    error::ImageError,
+    host::RegistryHost,
+    remote_text::RemoteText,
+    settings::{HostSettings, RegistrySettings},
+};
+
+const CONNECT: Duration = Duration::from_secs(10);
+const IDLE_READ: Duration = Duration::from_secs(60);
+const MAX_CA_FILE: u64 = 4 << 20;
+
+/// Why an established connection ended early; the same request may be tried again.
+pub(crate) const BROKEN: &str = "the connection broke";
+
+/// Sends single requests.
+pub(crate) struct Dialer {
+    settings: Arc<RegistrySettings>,
+    clients: Mutex<HashMap<Kind, Client>>,
+}
+
+/// What distinguishes clients; hosts with equal settings share one and its connections.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    ca_file: Option<PathBuf>,
+    may_be_private: bool,
+    tls: bool,
+}
+
+impl Dialer {
+    pub fn new(settings: Arc<RegistrySettings>) -> Self {
+        Self { settings, clients: Mutex::default() }
+    }
+
+    pub fn settings(&self) -> &RegistrySettings {
+        &self.settings
+    }
+
+    /// Sends one request on behalf of `registry` and returns the answer's head, whatever its status.
+    /// `limit` bounds the whole exchange; without it only silence is bounded.
+    pub async fn send(
+        &self,
+        registry: &RegistryHost,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+        limit: Option<Duration>,
+    ) -> Result<Response, ImageError> {
+        let host = shown_host(&url);
+        let section = self.settings.for_url(registry, &url);
+        check_url(&url, &section, &host)?;
+        let client = self.client(&section, url.scheme() == "https", &host)?;
+        let mut request = client.request(method, url).headers(headers);
+        if let Some(limit) = limit {
+            request = request.timeout(limit);
+        }
+        request.send().await.map_err(|error| failed(&error, &host))
+    }
+
+    fn client(&self, section: &HostSettings, tls: bool, host: &RemoteText) -> Result<Client, ImageError> {
+        let kind =
+            Kind { ca_file: section.ca_file.clone().filter(|_| tls), may_be_private: section.may_be_private(), tls };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&kind) {
+            return Ok(client.clone());
+        }
+        let resolver = Resolver {
+            may_be_private: kind.may_be_private,
+            #[cfg(any(test, feature = "testing"))]
+            names: self.settings.names.clone(),
+        };
+        let client = build(&kind, resolver, host)?;
+        clients.insert(kind, client.clone());
+        Ok(client)
+    }
+}
+
+fn build(kind: &Kind, resolver: Resolver, host: &RemoteText) -> Result<Client, ImageError> {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // Fails only when the program installed one already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    let mut builder = Client::builder()
+        .user_agent(concat!("meshkeep/", env!("CARGO_PKG_VERSION")))
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(CONNECT)
+        .read_timeout(IDLE_READ)
+        .dns_resolver(Arc::new(resolver));
+    if !kind.tls {
+        // The system's certificates are not needed, and may not be there.
+        builder = builder.tls_certs_only([]);
+    } else if let Some(path) = &kind.ca_file {
+        builder = builder.tls_certs_merge(certificates(path)?);
+    }
+    builder
+        .build()
+        .map_err(|error| ImageError::Tls { host: host.clone(), why: RemoteText::new(&innermost(&error), None) })
+}
+
+/// Certificates that the operator trusts; the path is the operator's own.
+fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ImageError> {
+    let bad = |why: &str| ImageError::Tls {
+        host: RemoteText::new(&path.display().to_string(), None),
+        why: RemoteText::new(why, None),
+    };
+    let size = std::fs::metadata(path).map_err(|error| bad(&format!("the ca_file cannot be read: {error}")))?.len();
+    if size > MAX_CA_FILE {
+        return Err(bad("the ca_file is larger than 4 MiB"));
+    }
+    let pem = std::fs::read(path).map_err(|error| bad(&format!("the ca_file cannot be read: {error}")))?;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(bad("the ca_file holds no PEM certificate")),
+    }
+}
+
+/// Plain http only where the operator allows it; an address written out is judged like a resolved one.
+fn check_url(url: &Url, section: &HostSettings, host: &RemoteText) -> Result<(), ImageError> {
+    if url.scheme() != "https" && !section.insecure {
+        return Err(ImageError::SpeaksHttp { host: host.clone() });
+    }
+    let literal = match url.host() {
+        Some(url::Host::Ipv4(address)) => IpAddr::V4(address),
+        Some(url::Host::Ipv6(address)) => IpAddr::V6(address),
+        _ => return Ok(()),
+    };
+    match address::refused(literal) {
+        Some(why) if !section.may_be_private() => {
+            Err(ImageError::RefusedAddress { host: host.clone(), address: literal, why })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `host[:port]` of a URL, for messages.
+pub(crate) fn shown_host(url: &Url) -> RemoteText {
+    let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+    RemoteText::new(&format!("{}{port}", url.host_str().unwrap_or("(none)")), None)
+}
+
+/// Resolves names and keeps only addresses that may be dialled.
+struct Resolver {
+    may_be_private: bool,
+    #[cfg(any(test, feature = "testing"))]
+    names: crate::testing::Names,
+}
+
+/// The name has addresses, but none that may be dialled.
+#[derive(Debug, thiserror::Error)]
+#[error("{address} is {why}")]
+struct RefusedAddress {
+    address: IpAddr,
+    why: &'static str,
+}
+
+/// The name has no address.
+#[derive(Debug, thiserror::Error)]
+#[error("no address")]
+struct NoAddress;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let may_be_private = self.may_be_private;
+        #[cfg(any(test, feature = "testing"))]
+        let known = self.names.resolve(name.as_str());
+        #[cfg(not(any(test, feature = "testing")))]
+        let known: Option<Vec<IpAddr>> = None;
+        Box::pin(async move {
+            let found: Vec<IpAddr> = match known {
+                Some(addresses) => addresses,
+                None => tokio::net::lookup_host((name.as_str(), 0))
+                    .await
+                    .map_err(|_| NoAddress)?
+                    .map(|address| address.ip())
+                    .collect(),
+            };
+            Ok(Box::new(judged(found, may_be_private)?.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The addresses of `found` that may be dialled; an error when there are none.
+fn judged(found: Vec<IpAddr>, may_be_private: bool) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
+    let mut refusal = None;
+    let mut dialled = Vec::new();
+    for address in found {
+        match address::refused(address) {
+            Some(why) if !may_be_private => refusal = Some(RefusedAddress { address, why }),
+            _ => dialled.push(SocketAddr::new(address, 0)),
+        }
+    }
+    match (dialled.is_empty(), refusal) {
+        (false, _) => Ok(dialled),
+        (true, Some(refusal)) => Err(refusal.into()),
+        (true, None) => Err(NoAddress.into()),
+    }
+}
+
+/// What a failed exchange means. Nothing of the URL is kept but its host.
+pub(crate) fn failed(error: &reqwest::Error, host: &RemoteText) -> ImageError {
+    let host = host.clone();
+    let unreachable = |why| ImageError::Unreachable { host: host.clone(), why };
+    let mut kind = None;
+    for cause in causes(error) {
+        if let Some(refused) = cause.downcast_ref::<RefusedAddress>() {
+            return ImageError::RefusedAddress { host, address: refused.address, why: refused.why };
+        }
+        if cause.is::<NoAddress>() {
+            return ImageError::Dns { host };
+        }
+        match cause.downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidMessage(_)) => return ImageError::SpeaksHttp { host },
+            Some(tls) => return ImageError::Tls { host, why: RemoteText::new(&tls.to_string(), None) },
+            None => {}
+        }
+        kind = cause.downcast_ref::<io::Error>().map(io::Error::kind).or(kind);
+    }
+    match kind {
+        _ if error.is_timeout() => unreachable("it did not answer in time"),
+        Some(io::ErrorKind::ConnectionRefused) => unreachable("the connection was refused"),
+        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+            unreachable("there is no route to it")
+        }
+        Some(io::ErrorKind::TimedOut) => unreachable("it did not answer in time"),
+        _ if error.is_connect() && kind.is_none() => unreachable("no connection could be made"),
+        _ => unreachable(BROKEN),
+    }
+}
+
+/// An error and all its causes.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| cause(*error))
+}
+
+/// What an error was made of; an `io::Error` hides that from `source`.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().map_or_else(String::new, ToString::to_string)
+}

@@ -1,0 +1,123 @@
+//! Text that a stranger's server supplied, made fit to be shown: bounded, one line, without the credential.
+
+use std::fmt;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use meshkeep_core::secret::{PullCredential, REDACTED};
+use zeroize::Zeroizing;
+
+/// Most bytes of a stranger's text that are shown.
+pub(crate) const MAX_SHOWN: usize = 200;
+
+/// At most 200 bytes, no control characters, and nothing of the credential in any usual spelling.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemoteText(String);
+
+impl RemoteText {
+    /// From a stranger's `text`, which may repeat what it was sent.
+    pub(crate) fn new(text: &str, credential: Option<&PullCredential>) -> Self {
+        // Cut generously first, so that scrubbing a huge text costs little, and to the bound afterwards.
+        let text = cut(text, MAX_SHOWN * 64);
+        let scrubbed = match credential {
+            Some(credential) => scrub(text, credential),
+            None => text.to_owned(),
+        };
+        let line: String = scrubbed.chars().map(|c| if is_unfit(c) { ' ' } else { c }).collect();
+        Self(cut(line.trim(), MAX_SHOWN).to_owned())
+    }
+
+    /// As the end of a sentence: `: "text"`, or nothing.
+    pub(crate) fn said(self) -> Self {
+        if self.0.is_empty() { self } else { Self(format!(": \"{}\"", self.0.replace('"', "'"))) }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Control characters and those that turn or hide text.
+fn is_unfit(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+fn cut(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+fn scrub(text: &str, credential: &PullCredential) -> String {
+    let (user, password) = (credential.username.expose(), credential.password.expose());
+    let pair = Zeroizing::new(format!("{user}:{password}"));
+    let mut spellings: Vec<Zeroizing<String>> = [pair.as_str(), password, user]
+        .iter()
+        .flat_map(|text| {
+            let base64 = STANDARD.encode(text);
+            let bare = base64.trim_end_matches('=').to_owned();
+            [(*text).to_owned(), percent_encoded(text), base64, bare]
+        })
+        .map(Zeroizing::new)
+        .filter(|spelling| !spelling.is_empty())
+        .collect();
+    spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
+    let mut text = text.to_owned();
+    for spelling in &spellings {
+        text = text.replace(spelling.as_str(), REDACTED);
+        let lower = spelling.to_ascii_lowercase();
+        if lower != **spelling {
+            text = text.replace(&lower, REDACTED);
+        }
+    }
+    text
+}
+
+fn percent_encoded(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+impl fmt::Display for RemoteText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn credential(username: &str, password: &str) -> PullCredential {
+        PullCredential { server: "r.example".into(), username: username.into(), password: password.into() }
+    }
+
+    #[test]
+    fn is_one_bounded_line() {
+        let text = RemoteText::new(&format!("a\r\n\u{1b}[31mred\u{202e} {}", "ü".repeat(500)), None);
+        assert!(text.as_str().len() <= MAX_SHOWN);
+        assert!(text.as_str().starts_with("a   [31mred  ü"), "{text}");
+        assert_eq!(RemoteText::new("say \"hi\"\n", None).said().as_str(), ": \"say 'hi'\"");
+        assert_eq!(RemoteText::new(" \n", None).said().as_str(), "");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_the_credential_is_left(
+            username in "[a-z]{5,12}", password in "[!-~]{6,40}", before in "[ A-Z]{0,30}", after in "[ A-Z]{0,300}",
+        ) {
+            let credential = credential(&username, &password);
+            let pair = format!("{username}:{password}");
+            let echo = format!("{before}{pair} {password} {} {} {after}", STANDARD.encode(&pair), STANDARD.encode(&password));
+            let shown = RemoteText::new(&echo, Some(&credential));
+            // A password that is part of the word [redacted] itself cannot be told from it.
+            prop_assume!(!REDACTED.contains(&password) && !REDACTED.contains(&username));
+            prop_assert!(!shown.as_str().contains(&password));
+            prop_assert!(!shown.as_str().contains(&STANDARD.encode(&pair)));
+            prop_assert!(!shown.as_str().contains(&STANDARD.encode(&password)));
+            prop_assert!(shown.as_str().len() <= MAX_SHOWN);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the operator says about registries. Also the allow list for addresses that are otherwise refused.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use reqwest::Url;
+use serde::Deserialize;
+
+use crate::host::RegistryHost;
+
+/// `[registry."host"]` sections, by normalised `host[:port]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistrySettings {
+    /// Hosts that are not wholly ordinary.
+    pub hosts: BTreeMap<RegistryHost, HostSettings>,
+    /// Names that tests resolve themselves.
+    #[cfg(any(test, feature = "testing"))]
+    pub names: crate::testing::Names,
+}
+
+/// One `[registry."host"]` section.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HostSettings {
+    /// PEM file with certificates that are trusted besides the system's.
+    pub ca_file: Option<PathBuf>,
+    /// `host[:port]` of the token service, when it is not on the registry's own domain.
+    pub token_service: Option<String>,
+    /// Whether loopback, private and link-local addresses may be dialled for this host.
+    pub allow_private: bool,
+    /// Plain http instead of https; implies `allow_private`.
+    pub insecure: bool,
+}
+
+impl RegistrySettings {
+    /// The section of `host`, or an ordinary host's.
+    #[must_use]
+    pub fn host(&self, host: &RegistryHost) -> HostSettings {
+        self.hosts.get(host).cloned().unwrap_or_default()
+    }
+
+    /// What holds for a request to `url` on behalf of `registry`. The registry's own section covers its other ports and
+    /// its named token service too, unless they have sections of their own.
+    pub(crate) fn for_url(&self, registry: &RegistryHost, url: &Url) -> HostSettings {
+        let Some(host) = RegistryHost::of_url(url) else { return HostSettings::default() };
+        if let Some(own) = self.hosts.get(&host) {
+            return own.clone();
+        }
+        let section = self.host(registry);
+        let named = named_token_service(&section) == Some(host.clone());
+        if named || host == *registry || host.host_name() == registry.host_name() {
+            section
+        } else {
+            HostSettings::default()
+        }
+    }
+}
+
+/// The token service that the operator names for a registry.
+pub(crate) fn named_token_service(section: &HostSettings) -> Option<RegistryHost> {
+    RegistryHost::from_server(section.token_service.as_deref()?).ok()
+}
+
+impl HostSettings {
+    /// Whether addresses inside the operator's network may be dialled.
+    pub(crate) const fn may_be_private(&self) -> bool {
+        self.allow_private || self.insecure
+    }
+}
