@@ -9,11 +9,11 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     config,
     error::ImageError,
-    image::{Digest, Image, ImageConfig, Progress},
+    image::{Digest, Image, Progress},
     layer::Limits,
     manifest::{self, ImageManifest, Manifest, ManifestFault, NoChoice},
     pull::Puller,
-    records::{Collected, Records},
+    records::{Collected, Records, Resolution},
     reference::Reference,
     registry::{Access, Document, MAX_DOCUMENT, Registries},
     remote_text::RemoteText,
@@ -73,10 +73,8 @@ struct Inner {
 struct Resolved {
     /// Of the document that the reference names: an image's manifest or a list.
     top: Digest,
-    /// Of this platform's manifest.
-    image: Digest,
+    record: Resolution,
     manifest: ImageManifest,
-    config: ImageConfig,
     diff_ids: Vec<Digest>,
 }
 
@@ -116,19 +114,28 @@ impl Images {
         let access = self.inner.registries.access(reference, credential)?;
         let stated = access.head().await?;
         if let Some(digest) = &stated
-            && let Some(image) = self.inner.records.get(reference, digest)?
+            && let Some(image) = self.known(reference, digest).await?
         {
             return Ok(image);
         }
-        let resolved = resolve(&access, stated).await?;
-        if let Some(image) = self.inner.records.get(reference, &resolved.top)? {
+        let (top, document) = top(&access, stated.clone()).await?;
+        if stated.is_none()
+            && let Some(image) = self.known(reference, &top).await?
+        {
             return Ok(image);
         }
+        let resolved = resolve(&access, top, document).await?;
         // Pinned until the record names them.
         let _pins: Vec<_> = resolved.diff_ids.iter().map(|diff_id| self.inner.puller.store.pin(diff_id)).collect();
         self.pull(&access, &resolved, &*progress).await?;
-        let Resolved { top, image, config, diff_ids, .. } = resolved;
-        self.inner.records.put(reference, &top, image, config, diff_ids)
+        let (inner, reference) = (Arc::clone(&self.inner), reference.clone());
+        blocking(move || inner.records.put(&reference, &resolved.top, resolved.record)).await
+    }
+
+    /// The image that was fetched before, when all of it is still here.
+    async fn known(&self, reference: &Reference, digest: &Digest) -> Result<Option<Image>, ImageError> {
+        let (inner, reference, digest) = (Arc::clone(&self.inner), reference.clone(), digest.clone());
+        blocking(move || inner.records.get(&reference, &digest)).await
     }
 
     /// Proves that `credential` opens the image, and fetches nothing but its manifest. Answers the digest that the
@@ -144,10 +151,7 @@ impl Images {
         let access = self.inner.registries.access(reference, credential)?;
         match access.head().await? {
             Some(digest) => Ok(digest),
-            None => {
-                let document = access.manifest(reference.wanted()).await?;
-                verified(&document, reference.digest(), "manifest")
-            }
+            None => Ok(top(&access, None).await?.0),
         }
     }
 
@@ -187,13 +191,17 @@ impl Images {
     }
 }
 
-async fn resolve(access: &Access<'_>, stated: Option<Digest>) -> Result<Resolved, ImageError> {
+/// The document that the reference names, by the digest that is known of it.
+async fn top(access: &Access<'_>, stated: Option<Digest>) -> Result<(Digest, Document), ImageError> {
     let reference = access.reference();
-    let refuse = |why| ImageError::BadManifest { image: reference.to_string(), why };
     let pinned = stated.or_else(|| reference.digest().cloned());
-    let wanted = pinned.as_ref().map_or(reference.wanted(), Digest::as_str);
-    let document = access.manifest(wanted).await?;
-    let top = verified(&document, pinned.as_ref(), "manifest")?;
+    let document = access.manifest(pinned.as_ref().map_or(reference.wanted(), Digest::as_str)).await?;
+    Ok((check_digest(&document.bytes, pinned.as_ref(), "manifest")?, document))
+}
+
+/// Everything that must be known before layers are fetched.
+async fn resolve(access: &Access<'_>, top: Digest, document: Document) -> Result<Resolved, ImageError> {
+    let refuse = |why| ImageError::BadManifest { image: access.reference().to_string(), why };
     let (image, manifest) = match manifest::parse(&document.media_type, &document.bytes).map_err(refuse)? {
         Manifest::Image(manifest) => (top.clone(), manifest),
         Manifest::Index(entries) => {
@@ -203,7 +211,7 @@ async fn resolve(access: &Access<'_>, stated: Option<Digest>) -> Result<Resolved
             })?;
             let document = access.manifest(chosen.digest.as_str()).await?;
             check_size(&chosen.digest, chosen.size, document.bytes.len(), "manifest")?;
-            verified(&document, Some(&chosen.digest), "manifest")?;
+            check_digest(&document.bytes, Some(&chosen.digest), "manifest")?;
             if document.media_type != chosen.media_type {
                 return Err(refuse(ManifestFault::Disagreement));
             }
@@ -224,7 +232,8 @@ async fn resolve(access: &Access<'_>, stated: Option<Digest>) -> Result<Resolved
     if read.platform != format!("linux/{}", manifest::architecture()) {
         return Err(wrong_architecture(access, &read.platform));
     }
-    Ok(Resolved { top, image, manifest, config: read.config, diff_ids: read.diff_ids })
+    let record = Resolution { image, config: read.config, layers: read.diff_ids.clone() };
+    Ok(Resolved { top, record, manifest, diff_ids: read.diff_ids })
 }
 
 fn wrong_architecture(access: &Access<'_>, offered: &str) -> ImageError {
@@ -233,10 +242,6 @@ fn wrong_architecture(access: &Access<'_>, offered: &str) -> ImageError {
         wanted: format!("linux/{}", manifest::architecture()),
         offered: RemoteText::new(offered, access.credential()),
     }
-}
-
-fn verified(document: &Document, expected: Option<&Digest>, what: &'static str) -> Result<Digest, ImageError> {
-    check_digest(&document.bytes, expected, what)
 }
 
 /// The digest of `bytes`, which must be `expected` when that is known.

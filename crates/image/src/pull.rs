@@ -57,8 +57,7 @@ impl Puller {
             access.blob_is_open(&blob.digest).await?;
         } else {
             let _slot = self.slots.acquire().await.expect("the semaphore is never closed");
-            self.download(access, blob, diff_id, progress).await?;
-            self.store.add_source(diff_id, source)?;
+            self.download(access, blob, diff_id, source, progress).await?;
         }
         progress.layer(LayerProgress { blob: blob.digest.clone(), done: blob.size, total: blob.size });
         Ok(())
@@ -69,10 +68,13 @@ impl Puller {
         access: &Access<'_>,
         blob: &LayerBlob,
         diff_id: &Digest,
+        source: Source,
         progress: &dyn Progress,
     ) -> Result<(), ImageError> {
+        let limits = self.limits_now(blob)?;
+        let job = Job { store: Arc::clone(&self.store), blob: blob.clone(), diff_id: diff_id.clone(), source, limits };
         for tried in 1.. {
-            match self.download_once(access, blob, diff_id, progress).await {
+            match self.download_once(access, job.clone(), progress).await {
                 Err(error) if tried < TRIES => match pause(&error, tried) {
                     Some(pause) => tokio::time::sleep(pause).await,
                     None => return Err(error),
@@ -83,16 +85,9 @@ impl Puller {
         unreachable!("the loop returns at the last try")
     }
 
-    async fn download_once(
-        &self,
-        access: &Access<'_>,
-        blob: &LayerBlob,
-        diff_id: &Digest,
-        progress: &dyn Progress,
-    ) -> Result<(), ImageError> {
-        let limits = self.limits_now(blob)?;
+    async fn download_once(&self, access: &Access<'_>, job: Job, progress: &dyn Progress) -> Result<(), ImageError> {
+        let blob = &job.blob.clone();
         let (sender, receiver) = mpsc::channel(WAITING);
-        let job = Job { store: Arc::clone(&self.store), blob: blob.clone(), diff_id: diff_id.clone(), limits };
         let job = tokio::task::spawn_blocking(move || job.run(receiver));
         let patience = PATIENCE + Duration::from_secs(blob.size / SLOWEST);
         let fed = tokio::time::timeout(patience, feed(access, blob, sender, progress)).await;
@@ -175,10 +170,12 @@ async fn feed(
 }
 
 /// What the converter's thread needs.
+#[derive(Clone)]
 struct Job {
     store: Arc<Store>,
     blob: LayerBlob,
     diff_id: Digest,
+    source: Source,
     limits: Limits,
 }
 
@@ -210,7 +207,10 @@ impl Job {
         if converted.diff_id != self.diff_id {
             return Err(ImageError::DigestMismatch { what: "layer content", expected: self.diff_id.clone() });
         }
-        if self.store.has(&self.diff_id) { Ok(()) } else { self.store.commit(file, &self.diff_id) }
+        if !self.store.has(&self.diff_id) {
+            self.store.commit(file, &self.diff_id)?;
+        }
+        self.store.add_source(&self.diff_id, self.source.clone())
     }
 
     fn refused(&self, source: LayerError) -> ImageError {

@@ -24,9 +24,16 @@ use crate::{
 
 /// What a manifest resolved to on this machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Record {
+struct Record {
     /// The references that led here, in full.
-    pub names: BTreeSet<String>,
+    names: BTreeSet<String>,
+    #[serde(flatten)]
+    is: Resolution,
+}
+
+/// This platform's image of a manifest or list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Resolution {
     /// Digest of the platform's manifest.
     pub image: Digest,
     pub config: ImageConfig,
@@ -65,8 +72,8 @@ impl Records {
         let path = self.path(reference, digest);
         let Some(record) = read_own::<Record>(&path) else { return Ok(None) };
         // Pinned while looking, so that a collection does not come between.
-        let _pins: Vec<_> = record.layers.iter().map(|diff_id| self.store.pin(diff_id)).collect();
-        if !record.layers.iter().all(|diff_id| self.store.has(diff_id)) {
+        let _pins: Vec<_> = record.is.layers.iter().map(|diff_id| self.store.pin(diff_id)).collect();
+        if !record.is.layers.iter().all(|diff_id| self.store.has(diff_id)) {
             return Ok(None);
         }
         let name = reference.to_string();
@@ -81,15 +88,8 @@ impl Records {
     }
 
     /// Records what `digest` resolves to.
-    pub fn put(
-        &self,
-        reference: &Reference,
-        digest: &Digest,
-        image: Digest,
-        config: ImageConfig,
-        layers: Vec<Digest>,
-    ) -> Result<Image, ImageError> {
-        let record = Record { names: [reference.to_string()].into(), image, config, layers };
+    pub fn put(&self, reference: &Reference, digest: &Digest, is: Resolution) -> Result<Image, ImageError> {
+        let record = Record { names: [reference.to_string()].into(), is };
         self.store.write_own(&self.path(reference, digest), &record)?;
         Ok(self.image(reference, &record))
     }
@@ -98,9 +98,9 @@ impl Records {
         let layer = |diff_id: &Digest| Layer { diff_id: diff_id.clone(), path: self.store.path(diff_id) };
         Image {
             reference: reference.as_written().to_owned(),
-            digest: record.image.clone(),
-            config: record.config.clone(),
-            layers: record.layers.iter().map(layer).collect(),
+            digest: record.is.image.clone(),
+            config: record.is.config.clone(),
+            layers: record.is.layers.iter().map(layer).collect(),
         }
     }
 
@@ -115,7 +115,7 @@ impl Records {
     ) -> Result<Collected, ImageError> {
         let mut kept = self.load()?;
         let mut collected = Collected::default();
-        let keep = |found: &Found| in_use.contains(&found.record.image) || found.age < grace;
+        let keep = |found: &Found| in_use.contains(&found.record.is.image) || found.age < grace;
         let superseded = superseded(&kept);
         for index in superseded.into_iter().rev() {
             if !keep(&kept[index]) {
@@ -142,7 +142,7 @@ impl Records {
         grace: Duration,
         collected: &mut Collected,
     ) -> Result<(), ImageError> {
-        let named: HashSet<&Digest> = kept.iter().flat_map(|found| &found.record.layers).collect();
+        let named: HashSet<&Digest> = kept.iter().flat_map(|found| &found.record.is.layers).collect();
         for layer in self.store.list()? {
             let wanted = named.contains(&layer.diff_id) || in_use.contains(&layer.diff_id) || layer.age < grace;
             if !wanted && self.store.remove(&layer.diff_id)? {

@@ -234,6 +234,8 @@ mod tests {
             tag in proptest::option::of("[A-Za-z0-9_][A-Za-z0-9._-]{0,20}"),
             digest in proptest::option::of("[0-9a-f]{64}"),
         ) {
+            let first = path.split('/').next().unwrap();
+            prop_assume!(host.is_some() || !path.contains('/') || !first.contains('.') && first != "localhost");
             let mut text = host.as_ref().map_or(String::new(), |host| format!("{host}/"));
             text.push_str(&path);
             if let Some(tag) = &tag { text.push_str(&format!(":{tag}")); }

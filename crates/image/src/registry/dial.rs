@@ -97,11 +97,7 @@ impl Dialer {
 }
 
 fn build(kind: &Kind, resolver: Resolver, host: &RemoteText) -> Result<Client, ImageError> {
-    static PROVIDER: Once = Once::new();
-    PROVIDER.call_once(|| {
-        // Fails only when the program installed one already, which serves as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
+    install_tls();
     let mut builder = Client::builder()
         .user_agent(concat!("meshkeep/", env!("CARGO_PKG_VERSION")))
         .no_proxy()
@@ -120,6 +116,15 @@ fn build(kind: &Kind, resolver: Resolver, host: &RemoteText) -> Result<Client, I
     builder
         .build()
         .map_err(|error| ImageError::Tls { host: host.clone(), why: RemoteText::new(&innermost(&error), None) })
+}
+
+/// Chooses who computes for TLS, once for the whole process.
+pub(crate) fn install_tls() {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // Fails only when the program installed one already, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
 }
 
 /// Certificates that the operator trusts; the path is the operator's own.

@@ -31,6 +31,8 @@ use crate::{
 };
 
 pub(crate) use self::dial::BROKEN;
+#[cfg(feature = "testing")]
+pub(crate) use self::dial::install_tls;
 
 /// Most bytes of a manifest or config.
 pub(crate) const MAX_DOCUMENT: usize = 4 << 20;

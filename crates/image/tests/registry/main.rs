@@ -1,0 +1,8 @@
+//! Fetching from real and from hostile registries on loopback.
+
+mod hostile;
+mod pull;
+mod refusals;
+mod support;
+mod tls;
+mod token;
