@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::host::RegistryHost;
+use crate::{
+    credential::{registry_base, same_origin},
+    host::RegistryHost,
+};
 
 /// `[registry."host"]` sections, by normalised `host[:port]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,20 +41,24 @@ impl RegistrySettings {
         self.hosts.get(host).cloned().unwrap_or_default()
     }
 
-    /// What holds for a request to `url` on behalf of `registry`. The registry's own section covers its other ports and
-    /// its named token service too, unless they have sections of their own.
+    /// What holds for a request to `url` on behalf of `registry`: the section of the URL's own host and port.
     pub(crate) fn for_url(&self, registry: &RegistryHost, url: &Url) -> HostSettings {
+        if same_origin(url, &registry_base(registry, self)) {
+            return self.host(registry);
+        }
+        RegistryHost::of_url(url).map(|host| self.host(&host)).unwrap_or_default()
+    }
+
+    /// What holds for a registry's token service: its own section, or else, when it is on the registry's host or named
+    /// by the operator, the registry's.
+    pub(crate) fn for_token_service(&self, registry: &RegistryHost, url: &Url) -> HostSettings {
         let Some(host) = RegistryHost::of_url(url) else { return HostSettings::default() };
         if let Some(own) = self.hosts.get(&host) {
             return own.clone();
         }
         let section = self.host(registry);
         let named = named_token_service(&section) == Some(host.clone());
-        if named || host == *registry || host.host_name() == registry.host_name() {
-            section
-        } else {
-            HostSettings::default()
-        }
+        if named || host.host_name() == registry.host_name() { section } else { HostSettings::default() }
     }
 }
 

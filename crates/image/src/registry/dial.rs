@@ -22,7 +22,6 @@ use reqwest::{
 use crate::{
     address,
     error::ImageError,
-    host::RegistryHost,
     remote_text::RemoteText,
     settings::{HostSettings, RegistrySettings},
 };
@@ -57,20 +56,18 @@ impl Dialer {
         &self.settings
     }
 
-    /// Sends one request on behalf of `registry` and returns the answer's head, whatever its status.
-    /// `limit` bounds the whole exchange; without it only silence is bounded.
+    /// Sends one request to a host of which `section` holds, and returns the answer's head, whatever its status. `limit` bounds the whole exchange; without it only silence is bounded.
     pub async fn send(
         &self,
-        registry: &RegistryHost,
+        section: &HostSettings,
         method: Method,
         url: Url,
         headers: HeaderMap,
         limit: Option<Duration>,
     ) -> Result<Response, ImageError> {
         let host = shown_host(&url);
-        let section = self.settings.for_url(registry, &url);
-        check_url(&url, &section, &host)?;
-        let client = self.client(&section, url.scheme() == "https", &host)?;
+        check_url(&url, section, &host)?;
+        let client = self.client(section, url.scheme() == "https", &host)?;
         let mut request = client.request(method, url).headers(headers);
         if let Some(limit) = limit {
             request = request.timeout(limit);

@@ -272,8 +272,9 @@ impl<'a> Access<'a> {
             if !elsewhere && let Some(value) = self.header(proof, &url) {
                 headers.insert(header::AUTHORIZATION, value);
             }
+            let section = self.registries.dialer.settings().for_url(registry, &url);
             let response =
-                self.registries.dialer.send(registry, ask.method.clone(), url.clone(), headers, ask.limit).await?;
+                self.registries.dialer.send(&section, ask.method.clone(), url.clone(), headers, ask.limit).await?;
             if !ask.follow {
                 return Ok(Arrived { response, elsewhere });
             }

@@ -109,13 +109,14 @@ impl Tokens {
             }
             query.append_pair("scope", &format!("repository:{}:pull", reference.repository()));
         }
+        let section = dialer.settings().for_token_service(registry, &url);
         let host = shown_host(&url);
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, http::HeaderValue::from_static("application/json"));
         if let Some(grant) = grant {
             headers.insert(header::AUTHORIZATION, grant.for_token_service(&service));
         }
-        let response = dialer.send(registry, Method::GET, url, headers, Some(WHOLE_REQUEST)).await?;
+        let response = dialer.send(&section, Method::GET, url, headers, Some(WHOLE_REQUEST)).await?;
         if !response.status().is_success() {
             return Err(refused(response, reference, grant).await);
         }
