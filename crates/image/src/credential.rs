@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     error::ImageError,
     host::RegistryHost,
-    remote_text::RemoteText,
+    remote_text::{Hidden, RemoteText},
     settings::{RegistrySettings, named_token_service},
 };
 
@@ -93,6 +93,11 @@ impl Token {
         visible.then(|| Self { base: registry_base(registry, settings), text })
     }
 
+    /// Its text, to keep it out of other texts.
+    pub const fn text(&self) -> &SecretText {
+        &self.text
+    }
+
     /// The header for a request to the registry; `None` for any other origin.
     pub fn for_registry(&self, url: &Url) -> Option<HeaderValue> {
         same_origin(url, &self.base).then(|| sensitive(Zeroizing::new(format!("Bearer {}", self.text.expose()))))
@@ -134,7 +139,12 @@ impl TokenService {
     ///
     /// # Errors
     /// [`ImageError::TokenService`]: it is not, and nothing may be sent there, not even a request without credential.
-    pub fn check(registry: &RegistryHost, settings: &RegistrySettings, realm: &str) -> Result<Self, ImageError> {
+    pub fn check(
+        registry: &RegistryHost,
+        settings: &RegistrySettings,
+        realm: &str,
+        hidden: Hidden<'_>,
+    ) -> Result<Self, ImageError> {
         let url = Url::parse(realm).ok();
         let shown = url.as_ref().and_then(RegistryHost::of_url).map_or("(none)".to_owned(), String::from);
         let decision = match url {
@@ -143,7 +153,7 @@ impl TokenService {
         };
         decision.map_err(|why| ImageError::TokenService {
             registry: registry.clone(),
-            realm: RemoteText::new(&shown, None),
+            realm: RemoteText::new(&shown, hidden),
             why,
         })
     }
@@ -201,7 +211,7 @@ mod tests {
     }
 
     fn may_ask(registry: &str, settings: &RegistrySettings, realm: &str) -> bool {
-        TokenService::check(&host(registry), settings, realm).is_ok()
+        TokenService::check(&host(registry), settings, realm, Hidden::default()).is_ok()
     }
 
     #[test]
@@ -294,7 +304,7 @@ mod tests {
             realm in "(https?|ftp)://([a-z]{1,6}[.@:/]){0,3}(example\\.com|evil\\.com|example\\.com\\.evil\\.org|127\\.0\\.0\\.1)(:[0-9]{1,4})?(/[a-z?#@]{0,8})?"
         ) {
             let registry = host("registry.example.com");
-            if let Ok(service) = TokenService::check(&registry, &RegistrySettings::default(), &realm) {
+            if let Ok(service) = TokenService::check(&registry, &RegistrySettings::default(), &realm, Hidden::default()) {
                 let name = service.url().host_str().unwrap();
                 prop_assert!(name == "example.com" || name.ends_with(".example.com"), "{}", name);
                 prop_assert_eq!(service.url().scheme(), "https");

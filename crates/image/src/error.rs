@@ -9,7 +9,6 @@ use meshkeep_core::{Refusal, RefusalKind, Timestamp};
 use crate::{
     host::{BadHost, RegistryHost},
     image::Digest,
-    layer::LayerError,
     manifest::ManifestFault,
     reference::BadReference,
     remote_text::RemoteText,
@@ -190,12 +189,12 @@ pub enum ImageError {
         expected: u64,
     },
     /// A layer that is refused.
-    #[error("the layer {blob} is refused: {source}")]
+    #[error("the layer {blob} is refused: {why}")]
     Layer {
         /// The layer's blob.
         blob: Digest,
-        /// Why.
-        source: LayerError,
+        /// Why, with names from the layer.
+        why: RemoteText,
     },
     /// The store may not grow.
     #[error("the image needs {needed} bytes more than the disk budget of {budget} bytes for images leaves")]

@@ -19,6 +19,7 @@ use crate::{
     layer::{self, Converted, LayerError, Limits},
     manifest::LayerBlob,
     registry::{Access, pause},
+    remote_text::{Hidden, RemoteText},
     store::{Source, Store},
 };
 
@@ -94,10 +95,10 @@ impl Puller {
         let stored =
             job.await.map_err(|error| ImageError::io("the layer's converter ended")(io::Error::other(error)))?;
         match fed {
-            Ok(Ok(())) => stored.map_err(|error| self.over_budget(error)),
+            Ok(Ok(())) => stored.map_err(|failure| self.named(failure, &blob.digest, access)),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(ImageError::Unreachable {
-                host: crate::remote_text::RemoteText::new(access.reference().registry().as_str(), None),
+                host: RemoteText::new(access.reference().registry().as_str(), Hidden::default()),
                 why: "it sends a layer too slowly",
             }),
         }
@@ -116,16 +117,33 @@ impl Puller {
         Ok(limits)
     }
 
-    /// The disk budget made the limit smaller: say so.
-    fn over_budget(&self, error: ImageError) -> ImageError {
-        match (&error, self.disk_budget) {
-            (ImageError::Layer { source: LayerError::Limit { limit, .. }, .. }, Some(budget))
-                if *limit < self.limits.max_bytes && *limit <= budget =>
+    /// A converter's failure in a person's words. When the disk budget made the limit smaller, the budget is the reason.
+    fn named(&self, failure: Failure, blob: &Digest, access: &Access<'_>) -> ImageError {
+        match (failure, self.disk_budget) {
+            (Failure::Image(error), _) => error,
+            (Failure::Layer(LayerError::Limit { limit, .. }), Some(budget))
+                if limit < self.limits.max_bytes && limit <= budget =>
             {
                 ImageError::DiskBudget { needed: 1, budget }
             }
-            _ => error,
+            (Failure::Layer(LayerError::Io { what, source }), _) => ImageError::Io { what, source },
+            (Failure::Layer(source), _) => ImageError::Layer {
+                blob: blob.clone(),
+                why: RemoteText::sentence(&source.to_string(), access.credential()),
+            },
         }
+    }
+}
+
+/// How a conversion ends when it does not succeed.
+enum Failure {
+    Layer(LayerError),
+    Image(ImageError),
+}
+
+impl From<ImageError> for Failure {
+    fn from(error: ImageError) -> Self {
+        Self::Image(error)
     }
 }
 
@@ -143,12 +161,12 @@ async fn feed(
     progress: &dyn Progress,
 ) -> Result<(), ImageError> {
     let wrong_size = || ImageError::SizeMismatch { what: "layer", digest: blob.digest.clone(), expected: blob.size };
-    let mut response = access.blob(&blob.digest).await?;
-    if response.content_length().is_some_and(|length| length != blob.size) {
+    let mut reply = access.blob(&blob.digest).await?;
+    if reply.response.content_length().is_some_and(|length| length != blob.size) {
         return Err(wrong_size());
     }
     let mut done = 0;
-    while let Some(mut chunk) = response.chunk().await.map_err(|error| access.broken(&error))? {
+    while let Some(mut chunk) = reply.chunk().await? {
         done += chunk.len() as u64;
         if done > blob.size {
             return Err(wrong_size());
@@ -180,7 +198,7 @@ struct Job {
 }
 
 impl Job {
-    fn run(self, receiver: mpsc::Receiver<Piece>) -> Result<(), ImageError> {
+    fn run(self, receiver: mpsc::Receiver<Piece>) -> Result<(), Failure> {
         let file = self.store.temporary()?;
         let mut reader = BlobReader { receiver, rest: Bytes::new(), hash: Sha256::new(), ended: false };
         let outcome = layer::convert(&mut reader, self.blob.compression, file.as_file(), &self.limits);
@@ -191,33 +209,34 @@ impl Job {
                 // Damaged on the way, or made so? The digest tells, once the rest has been read.
                 let whole = is_damage(&source) && io::copy(&mut reader, &mut io::sink()).is_ok();
                 if whole && reader.digest() != self.blob.digest {
-                    return Err(other_bytes());
+                    return Err(other_bytes().into());
                 }
-                return Err(self.refused(source));
+                return Err(Failure::Layer(source));
             }
         };
         io::copy(&mut reader, &mut io::sink()).map_err(ImageError::io("the download broke off"))?;
         if reader.digest() != self.blob.digest {
-            return Err(other_bytes());
+            return Err(other_bytes().into());
         }
-        self.check_and_store(converted, file)
+        Ok(self.check_and_store(converted, file)?)
     }
 
     fn check_and_store(&self, converted: Converted, file: tempfile::NamedTempFile) -> Result<(), ImageError> {
         if converted.diff_id != self.diff_id {
             return Err(ImageError::DigestMismatch { what: "layer content", expected: self.diff_id.clone() });
         }
+        tracing::debug!(
+            diff_id = %self.diff_id,
+            blob_bytes = self.blob.size,
+            tar_bytes = converted.uncompressed_bytes,
+            image_bytes = converted.image_bytes,
+            entries = converted.entries,
+            "layer converted"
+        );
         if !self.store.has(&self.diff_id) {
             self.store.commit(file, &self.diff_id)?;
         }
         self.store.add_source(&self.diff_id, self.source.clone())
-    }
-
-    fn refused(&self, source: LayerError) -> ImageError {
-        match source {
-            LayerError::Io { what, source } => ImageError::Io { what, source },
-            source => ImageError::Layer { blob: self.blob.digest.clone(), source },
-        }
     }
 }
 

@@ -3,27 +3,49 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use meshkeep_core::secret::{PullCredential, REDACTED};
+use meshkeep_core::{
+    SecretText,
+    secret::{PullCredential, REDACTED},
+};
 use zeroize::Zeroizing;
 
 /// Most bytes of a stranger's text that are shown.
 pub(crate) const MAX_SHOWN: usize = 200;
+const MAX_SENTENCE: usize = 500;
+
+/// What must not be repeated, whoever says it.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Hidden<'a> {
+    pub credential: Option<&'a PullCredential>,
+    pub token: Option<&'a SecretText>,
+}
+
+impl<'a> From<Option<&'a PullCredential>> for Hidden<'a> {
+    fn from(credential: Option<&'a PullCredential>) -> Self {
+        Self { credential, token: None }
+    }
+}
 
 /// At most 200 bytes, no control characters, and nothing of the credential in any usual spelling.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RemoteText(String);
 
 impl RemoteText {
-    /// From a stranger's `text`, which may repeat what it was sent.
-    pub(crate) fn new(text: &str, credential: Option<&PullCredential>) -> Self {
-        // Cut generously first, so that scrubbing a huge text costs little, and to the bound afterwards.
-        let text = cut(text, MAX_SHOWN * 64);
-        let scrubbed = match credential {
-            Some(credential) => scrub(text, credential),
-            None => text.to_owned(),
-        };
+    /// From a stranger's `text` (bounded by the caller), which may repeat what it was sent.
+    pub(crate) fn new<'a>(text: &str, hidden: impl Into<Hidden<'a>>) -> Self {
+        Self::of_length(MAX_SHOWN, text, hidden.into())
+    }
+
+    /// The same with at most 500 bytes, for our own sentences that hold a stranger's name.
+    pub(crate) fn sentence<'a>(text: &str, hidden: impl Into<Hidden<'a>>) -> Self {
+        Self::of_length(MAX_SENTENCE, text, hidden.into())
+    }
+
+    fn of_length(max: usize, text: &str, hidden: Hidden<'_>) -> Self {
+        // Scrubbed before it is cut to the bound, so that no beginning of a secret is left at the end.
+        let scrubbed = scrub(text, hidden);
         let line: String = scrubbed.chars().map(|c| if is_unfit(c) { ' ' } else { c }).collect();
-        Self(cut(line.trim(), MAX_SHOWN).to_owned())
+        Self(cut(line.trim(), max).to_owned())
     }
 
     /// As the end of a sentence: `: "text"`, or nothing.
@@ -48,29 +70,24 @@ fn cut(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
-fn scrub(text: &str, credential: &PullCredential) -> String {
-    let (user, password) = (credential.username.expose(), credential.password.expose());
-    let pair = Zeroizing::new(format!("{user}:{password}"));
-    let mut spellings: Vec<Zeroizing<String>> = [pair.as_str(), password, user]
-        .iter()
-        .flat_map(|text| {
-            let base64 = STANDARD.encode(text);
-            let bare = base64.trim_end_matches('=').to_owned();
-            [(*text).to_owned(), percent_encoded(text), base64, bare]
-        })
-        .map(Zeroizing::new)
-        .filter(|spelling| !spelling.is_empty())
-        .collect();
-    spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
-    let mut text = text.to_owned();
-    for spelling in &spellings {
-        text = text.replace(spelling.as_str(), REDACTED);
-        let lower = spelling.to_ascii_lowercase();
-        if lower != **spelling {
-            text = text.replace(&lower, REDACTED);
-        }
+fn scrub(text: &str, hidden: Hidden<'_>) -> String {
+    let mut secrets: Vec<Zeroizing<String>> = Vec::new();
+    if let Some(credential) = hidden.credential {
+        let (user, password) = (credential.username.expose(), credential.password.expose());
+        secrets.extend([format!("{user}:{password}"), password.to_owned(), user.to_owned()].map(Zeroizing::new));
     }
-    text
+    secrets.extend(hidden.token.map(|token| Zeroizing::new(token.expose().to_owned())));
+    let mut spellings: Vec<Zeroizing<String>> = secrets.iter().flat_map(|secret| spellings(secret)).collect();
+    spellings.retain(|spelling| !spelling.is_empty());
+    spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
+    spellings.iter().fold(text.to_owned(), |text, spelling| text.replace(spelling.as_str(), REDACTED))
+}
+
+/// As it is, in lower case (host names), percent-encoded, and in base64 with and without padding.
+fn spellings(secret: &str) -> [Zeroizing<String>; 5] {
+    let base64 = STANDARD.encode(secret);
+    let bare = base64.trim_end_matches('=').to_owned();
+    [secret.to_owned(), secret.to_ascii_lowercase(), percent_encoded(secret), bare, base64].map(Zeroizing::new)
 }
 
 fn percent_encoded(text: &str) -> String {

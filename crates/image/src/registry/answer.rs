@@ -3,26 +3,29 @@
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use meshkeep_core::{Clock as _, Timestamp, clock::SystemClock, secret::PullCredential};
-use reqwest::Response;
+use meshkeep_core::{Clock as _, Timestamp, clock::SystemClock};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::dial::{failed, shown_host};
-use crate::{error::ImageError, remote_text::RemoteText};
+use super::dial::Reply;
+use crate::{
+    error::ImageError,
+    host::RegistryHost,
+    remote_text::{Hidden, RemoteText},
+};
 
 /// Most bytes of a refusing answer that are read.
 const MAX_ERROR_BODY: usize = 16 * 1024;
 
 /// The body, at most `max` bytes of it, wiped when dropped.
-pub(crate) async fn body(mut response: Response, max: usize) -> Result<Zeroizing<Vec<u8>>, ImageError> {
-    let host = shown_host(response.url());
+pub(crate) async fn body(mut reply: Reply, max: usize) -> Result<Zeroizing<Vec<u8>>, ImageError> {
+    let host = reply.host.clone();
     let too_large = || ImageError::BadAnswer { host: host.clone(), what: "it is larger than a registry's may be" };
-    if response.content_length().is_some_and(|length| length > max as u64) {
+    if reply.response.content_length().is_some_and(|length| length > max as u64) {
         return Err(too_large());
     }
     let mut read = Zeroizing::new(Vec::new());
-    while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error, &host))? {
+    while let Some(chunk) = reply.chunk().await? {
         if read.len() + chunk.len() > max {
             return Err(too_large());
         }
@@ -47,12 +50,12 @@ struct OneError {
 }
 
 /// What the registry says in its body, in its own words; empty when it says nothing that can be read.
-pub(crate) async fn said(response: Response, credential: Option<&PullCredential>) -> RemoteText {
-    let Ok(bytes) = body(response, MAX_ERROR_BODY).await else { return RemoteText::default() };
+pub(crate) async fn said(reply: Reply, hidden: Hidden<'_>) -> RemoteText {
+    let Ok(bytes) = body(reply, MAX_ERROR_BODY).await else { return RemoteText::default() };
     let parsed: ErrorBody = serde_json::from_slice(&bytes).unwrap_or_default();
     let first = parsed.errors.into_iter().find_map(|error| error.message);
     let text = first.or(parsed.message).or(parsed.details).or(parsed.error_description).unwrap_or_default();
-    RemoteText::new(&text, credential)
+    RemoteText::new(&text, hidden)
 }
 
 /// Whether a registry's words mean that the credential was good once.
@@ -66,7 +69,7 @@ pub(crate) fn general(
     status: StatusCode,
     headers: &HeaderMap,
     host: RemoteText,
-    registry: &crate::host::RegistryHost,
+    registry: &RegistryHost,
     said: RemoteText,
 ) -> ImageError {
     match status.as_u16() {

@@ -13,7 +13,8 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, Method};
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header::AsHeaderName};
 use reqwest::{
     Client, Response, Url,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -22,7 +23,7 @@ use reqwest::{
 use crate::{
     address,
     error::ImageError,
-    remote_text::RemoteText,
+    remote_text::{Hidden, RemoteText},
     settings::{HostSettings, RegistrySettings},
 };
 
@@ -32,6 +33,46 @@ const MAX_CA_FILE: u64 = 4 << 20;
 
 /// Why an established connection ended early; the same request may be tried again.
 pub(crate) const BROKEN: &str = "the connection broke";
+
+/// One request.
+pub(crate) struct Outgoing<'a> {
+    /// What the operator says about the URL's host.
+    pub section: &'a HostSettings,
+    pub method: Method,
+    pub url: Url,
+    pub headers: HeaderMap,
+    /// Bounds the whole exchange; without it only silence is bounded.
+    pub limit: Option<Duration>,
+    /// What the other side may know and no error may repeat.
+    pub hidden: Hidden<'a>,
+}
+
+/// An answer's head; its body is still to come.
+pub(crate) struct Reply {
+    pub response: Response,
+    /// The host that gave it, for messages.
+    pub host: RemoteText,
+}
+
+impl Reply {
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    pub fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, ImageError> {
+        self.response.chunk().await.map_err(|error| failed(&error, &self.host, Hidden::default()))
+    }
+
+    /// A header that is text.
+    pub fn text_header(&self, name: impl AsHeaderName) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+}
 
 /// Sends single requests.
 pub(crate) struct Dialer {
@@ -56,23 +97,20 @@ impl Dialer {
         &self.settings
     }
 
-    /// Sends one request to a host of which `section` holds, and returns the answer's head, whatever its status. `limit` bounds the whole exchange; without it only silence is bounded.
-    pub async fn send(
-        &self,
-        section: &HostSettings,
-        method: Method,
-        url: Url,
-        headers: HeaderMap,
-        limit: Option<Duration>,
-    ) -> Result<Response, ImageError> {
-        let host = shown_host(&url);
+    /// Sends one request and returns the answer's head, whatever its status.
+    pub async fn send(&self, outgoing: Outgoing<'_>) -> Result<Reply, ImageError> {
+        let Outgoing { section, method, url, headers, limit, hidden } = outgoing;
+        let host = shown_host(&url, hidden);
         check_url(&url, section, &host)?;
         let client = self.client(section, url.scheme() == "https", &host)?;
         let mut request = client.request(method, url).headers(headers);
         if let Some(limit) = limit {
             request = request.timeout(limit);
         }
-        request.send().await.map_err(|error| failed(&error, &host))
+        match request.send().await {
+            Ok(response) => Ok(Reply { response, host }),
+            Err(error) => Err(failed(&error, &host, hidden)),
+        }
     }
 
     fn client(&self, section: &HostSettings, tls: bool, host: &RemoteText) -> Result<Client, ImageError> {
@@ -110,9 +148,10 @@ fn build(kind: &Kind, resolver: Resolver, host: &RemoteText) -> Result<Client, I
     } else if let Some(path) = &kind.ca_file {
         builder = builder.tls_certs_merge(certificates(path)?);
     }
-    builder
-        .build()
-        .map_err(|error| ImageError::Tls { host: host.clone(), why: RemoteText::new(&innermost(&error), None) })
+    builder.build().map_err(|error| ImageError::Tls {
+        host: host.clone(),
+        why: RemoteText::new(&innermost(&error), Hidden::default()),
+    })
 }
 
 /// Chooses who computes for TLS, once for the whole process.
@@ -127,8 +166,8 @@ pub(crate) fn install_tls() {
 /// Certificates that the operator trusts; the path is the operator's own.
 fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, ImageError> {
     let bad = |why: &str| ImageError::Tls {
-        host: RemoteText::new(&path.display().to_string(), None),
-        why: RemoteText::new(why, None),
+        host: RemoteText::new(&path.display().to_string(), Hidden::default()),
+        why: RemoteText::new(why, Hidden::default()),
     };
     let size = std::fs::metadata(path).map_err(|error| bad(&format!("the ca_file cannot be read: {error}")))?.len();
     if size > MAX_CA_FILE {
@@ -160,9 +199,9 @@ fn check_url(url: &Url, section: &HostSettings, host: &RemoteText) -> Result<(),
 }
 
 /// `host[:port]` of a URL, for messages.
-pub(crate) fn shown_host(url: &Url) -> RemoteText {
+pub(crate) fn shown_host(url: &Url, hidden: Hidden<'_>) -> RemoteText {
     let port = url.port().map_or(String::new(), |port| format!(":{port}"));
-    RemoteText::new(&format!("{}{port}", url.host_str().unwrap_or("(none)")), None)
+    RemoteText::new(&format!("{}{port}", url.host_str().unwrap_or("(none)")), hidden)
 }
 
 /// Resolves names and keeps only addresses that may be dialled.
@@ -224,7 +263,7 @@ fn judged(found: Vec<IpAddr>, may_be_private: bool) -> Result<Vec<SocketAddr>, B
 }
 
 /// What a failed exchange means. Nothing of the URL is kept but its host.
-pub(crate) fn failed(error: &reqwest::Error, host: &RemoteText) -> ImageError {
+fn failed(error: &reqwest::Error, host: &RemoteText, hidden: Hidden<'_>) -> ImageError {
     let host = host.clone();
     let unreachable = |why| ImageError::Unreachable { host: host.clone(), why };
     let mut kind = None;
@@ -237,7 +276,7 @@ pub(crate) fn failed(error: &reqwest::Error, host: &RemoteText) -> ImageError {
         }
         match cause.downcast_ref::<rustls::Error>() {
             Some(rustls::Error::InvalidMessage(_)) => return ImageError::SpeaksHttp { host },
-            Some(tls) => return ImageError::Tls { host, why: RemoteText::new(&tls.to_string(), None) },
+            Some(tls) => return ImageError::Tls { host, why: RemoteText::new(&tls.to_string(), hidden) },
             None => {}
         }
         kind = cause.downcast_ref::<io::Error>().map(io::Error::kind).or(kind);

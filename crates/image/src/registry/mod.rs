@@ -6,33 +6,34 @@
 mod answer;
 mod challenge_memory;
 mod dial;
+mod proof;
 mod token;
 
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use meshkeep_core::secret::PullCredential;
-use reqwest::{Response, Url};
+use reqwest::Url;
 
 use self::{
-    challenge_memory::{Scheme, Schemes},
-    dial::{Dialer, failed, shown_host},
+    challenge_memory::Schemes,
+    dial::{Dialer, Outgoing, shown_host},
+    proof::Proof,
     token::Tokens,
 };
 use crate::{
-    challenge,
-    credential::{Grant, Token, registry_base, same_origin},
+    credential::{Grant, registry_base, same_origin},
     error::ImageError,
     image::Digest,
     manifest,
     reference::Reference,
-    remote_text::RemoteText,
+    remote_text::{Hidden, RemoteText},
     settings::RegistrySettings,
 };
 
-pub(crate) use self::dial::BROKEN;
 #[cfg(feature = "testing")]
 pub(crate) use self::dial::install_tls;
+pub(crate) use self::dial::{BROKEN, Reply};
 
 /// Most bytes of a manifest or config.
 pub(crate) const MAX_DOCUMENT: usize = 4 << 20;
@@ -91,13 +92,6 @@ impl<'p> Ask<'p> {
     }
 }
 
-/// What a request carries.
-enum Proof {
-    Nothing,
-    Basic,
-    Token { token: Token, fresh: bool },
-}
-
 /// A manifest as it was sent.
 pub(crate) struct Document {
     /// `Content-Type` without parameters.
@@ -108,7 +102,7 @@ pub(crate) struct Document {
 
 /// An answer and whether it comes from another origin than the registry.
 struct Arrived {
-    response: Response,
+    reply: Reply,
     elsewhere: bool,
 }
 
@@ -125,8 +119,8 @@ impl<'a> Access<'a> {
     /// registry does not say it in answer to a HEAD request: then the manifest itself must be fetched.
     pub async fn head(&self) -> Result<Option<Digest>, ImageError> {
         let path = self.manifest_path(self.reference.wanted());
-        let response = match self.request(&Ask::new(Method::HEAD, &path)).await {
-            Ok(response) => response,
+        let reply = match self.request(&Ask::new(Method::HEAD, &path)).await {
+            Ok(reply) => reply,
             // An answer to HEAD has no words: the GET that follows brings them, or succeeds where HEAD is unknown.
             Err(
                 ImageError::NotFoundOrNoPermission { .. }
@@ -135,8 +129,7 @@ impl<'a> Access<'a> {
             ) => return Ok(None),
             Err(other) => return Err(other),
         };
-        let stated = response.headers().get("docker-content-digest").and_then(|value| value.to_str().ok());
-        let stated: Option<Digest> = stated.and_then(|text| text.parse().ok());
+        let stated: Option<Digest> = reply.text_header("docker-content-digest").and_then(|text| text.parse().ok());
         match (self.reference.digest(), stated) {
             (Some(pinned), Some(stated)) if *pinned != stated => {
                 Err(ImageError::DigestMismatch { what: "manifest", expected: pinned.clone() })
@@ -148,17 +141,17 @@ impl<'a> Access<'a> {
 
     /// A manifest by tag or digest.
     pub async fn manifest(&self, wanted: &str) -> Result<Document, ImageError> {
-        let response = self.request(&Ask::new(Method::GET, &self.manifest_path(wanted))).await?;
-        let media_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let media_type = media_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim().to_owned();
-        let bytes = answer::body(response, MAX_DOCUMENT).await?.to_vec();
+        let reply = self.request(&Ask::new(Method::GET, &self.manifest_path(wanted))).await?;
+        let media_type = reply.text_header(header::CONTENT_TYPE).unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_owned();
+        let bytes = answer::body(reply, MAX_DOCUMENT).await?.to_vec();
         Ok(Document { media_type, bytes })
     }
 
     /// A small blob, whole.
     pub async fn document(&self, digest: &Digest) -> Result<Vec<u8>, ImageError> {
-        let response = self.request(&Ask::new(Method::GET, &self.blob_path(digest))).await?;
-        Ok(answer::body(response, MAX_DOCUMENT).await?.to_vec())
+        let reply = self.request(&Ask::new(Method::GET, &self.blob_path(digest))).await?;
+        Ok(answer::body(reply, MAX_DOCUMENT).await?.to_vec())
     }
 
     /// The registry's word that this credential opens the blob in this repository.
@@ -169,14 +162,9 @@ impl<'a> Access<'a> {
     }
 
     /// Begins a download. Tried once: the caller repeats it with what follows.
-    pub async fn blob(&self, digest: &Digest) -> Result<Response, ImageError> {
+    pub async fn blob(&self, digest: &Digest) -> Result<Reply, ImageError> {
         let path = self.blob_path(digest);
         self.request_once(&Ask { limit: None, ..Ask::new(Method::GET, &path) }).await
-    }
-
-    /// What a broken download means.
-    pub fn broken(&self, error: &reqwest::Error) -> ImageError {
-        failed(error, &shown_host(&self.base))
     }
 
     fn manifest_path(&self, wanted: &str) -> String {
@@ -188,7 +176,7 @@ impl<'a> Access<'a> {
     }
 
     /// A request that succeeds, or the reason why it does not. Passing troubles are tried again.
-    async fn request(&self, ask: &Ask<'_>) -> Result<Response, ImageError> {
+    async fn request(&self, ask: &Ask<'_>) -> Result<Reply, ImageError> {
         for tried in 1.. {
             match self.request_once(ask).await {
                 Err(error) if tried < TRIES => match pause(&error, tried) {
@@ -201,64 +189,25 @@ impl<'a> Access<'a> {
         unreachable!("the loop returns at the last try")
     }
 
-    async fn request_once(&self, ask: &Ask<'_>) -> Result<Response, ImageError> {
+    async fn request_once(&self, ask: &Ask<'_>) -> Result<Reply, ImageError> {
         let url = self.base.join(ask.path).expect("repository, tag and digest have strict alphabets");
         let mut proof = self.remembered_proof().await?;
         loop {
-            let Arrived { response, elsewhere } = self.follow(ask, url.clone(), &proof).await?;
-            if response.status().is_success() || (!ask.follow && response.status().is_redirection()) {
-                return Ok(response);
+            let Arrived { reply, elsewhere } = self.follow(ask, url.clone(), &proof).await?;
+            let status = reply.status();
+            if status.is_success() || (!ask.follow && status.is_redirection()) {
+                return Ok(reply);
             }
             if elsewhere {
-                return Err(self.failed_elsewhere(response).await);
+                return Err(self.failed_elsewhere(reply, &proof).await);
             }
-            if response.status() != StatusCode::UNAUTHORIZED {
-                return Err(self.refused(response, &proof).await);
+            if status != StatusCode::UNAUTHORIZED {
+                return Err(self.refused(reply, &proof).await);
             }
-            proof = match self.next_proof(&response, &proof).await? {
+            proof = match self.next_proof(&reply, &proof).await? {
                 Some(next) => next,
-                None => return Err(self.refused(response, &proof).await),
+                None => return Err(self.refused(reply, &proof).await),
             };
-        }
-    }
-
-    /// What the registry wanted last time.
-    async fn remembered_proof(&self) -> Result<Proof, ImageError> {
-        match self.registries.schemes.get(self.reference.registry()) {
-            Some(Scheme::Basic) if self.grant.is_some() => Ok(Proof::Basic),
-            Some(Scheme::Bearer(bearer)) => {
-                let tokens = &self.registries.tokens;
-                if let Some(token) = tokens.get(&tokens.key(self.reference, self.credential())) {
-                    return Ok(Proof::Token { token, fresh: false });
-                }
-                let asked = tokens.ask(&self.registries.dialer, self.reference, self.grant.as_ref(), &bearer).await?;
-                Ok(Proof::Token { token: asked, fresh: true })
-            }
-            _ => Ok(Proof::Nothing),
-        }
-    }
-
-    /// The proof to try after a 401; `None` when what was sent is what the registry asks for. Ends: from `Nothing` or an
-    /// old token to `Basic` or a fresh token, and from `Basic` to a fresh token, never back.
-    async fn next_proof(&self, response: &Response, sent: &Proof) -> Result<Option<Proof>, ImageError> {
-        let values =
-            response.headers().get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        let Some(challenge) = challenge::choose(challenge::parse(values)) else { return Ok(None) };
-        let scheme = Scheme::from(challenge);
-        let registry = self.reference.registry();
-        match (&scheme, sent) {
-            (Scheme::Basic, Proof::Nothing | Proof::Token { fresh: false, .. }) if self.grant.is_some() => {
-                self.registries.schemes.put(registry, &scheme);
-                Ok(Some(Proof::Basic))
-            }
-            (Scheme::Bearer(bearer), Proof::Nothing | Proof::Basic | Proof::Token { fresh: false, .. }) => {
-                let tokens = &self.registries.tokens;
-                tokens.forget(&tokens.key(self.reference, self.credential()));
-                let token = tokens.ask(&self.registries.dialer, self.reference, self.grant.as_ref(), bearer).await?;
-                self.registries.schemes.put(registry, &scheme);
-                Ok(Some(Proof::Token { token, fresh: true }))
-            }
-            _ => Ok(None),
         }
     }
 
@@ -273,89 +222,53 @@ impl<'a> Access<'a> {
                 headers.insert(header::AUTHORIZATION, value);
             }
             let section = self.registries.dialer.settings().for_url(registry, &url);
-            let response =
-                self.registries.dialer.send(&section, ask.method.clone(), url.clone(), headers, ask.limit).await?;
+            let outgoing = Outgoing {
+                section: &section,
+                method: ask.method.clone(),
+                url: url.clone(),
+                headers,
+                limit: ask.limit,
+                hidden: self.hidden(proof),
+            };
+            let reply = self.registries.dialer.send(outgoing).await?;
             if !ask.follow {
-                return Ok(Arrived { response, elsewhere });
+                return Ok(Arrived { reply, elsewhere });
             }
-            let Some(target) = self.target(&response, &url)? else { return Ok(Arrived { response, elsewhere }) };
+            let Some(target) = self.target(&reply, &url, proof)? else { return Ok(Arrived { reply, elsewhere }) };
             elsewhere |= !same_origin(&target, &url);
             url = target;
         }
         let why = "is one redirect too many";
-        Err(ImageError::Redirect { registry: registry.clone(), target: self.show(&url), why })
-    }
-
-    fn header(&self, proof: &Proof, url: &Url) -> Option<HeaderValue> {
-        match proof {
-            Proof::Nothing => None,
-            Proof::Basic => self.grant.as_ref()?.for_registry(url),
-            Proof::Token { token, .. } => token.for_registry(url),
-        }
+        Err(ImageError::Redirect { registry: registry.clone(), target: shown_host(&url, self.hidden(proof)), why })
     }
 
     /// Where a redirect leads, if the answer is one and may be followed.
-    fn target(&self, response: &Response, from: &Url) -> Result<Option<Url>, ImageError> {
-        if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+    fn target(&self, reply: &Reply, from: &Url, proof: &Proof) -> Result<Option<Url>, ImageError> {
+        if !matches!(reply.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Ok(None);
         }
         let refuse = |target, why| ImageError::Redirect { registry: self.reference.registry().clone(), target, why };
-        let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-        let Some(target) = location.and_then(|location| from.join(location).ok()) else {
-            return Err(refuse(RemoteText::new("nowhere", None), "cannot be followed"));
+        let Some(target) = reply.text_header(header::LOCATION).and_then(|location| from.join(location).ok()) else {
+            return Err(refuse(RemoteText::new("nowhere", Hidden::default()), "cannot be followed"));
         };
+        let shown = shown_host(&target, self.hidden(proof));
         if !target.username().is_empty() || target.password().is_some() {
-            return Err(refuse(self.show(&target), "holds a user name"));
+            return Err(refuse(shown, "holds a user name"));
         }
         let section = self.registries.dialer.settings().for_url(self.reference.registry(), &target);
         match target.scheme() {
             "https" => Ok(Some(target)),
             "http" if section.insecure => Ok(Some(target)),
-            "http" => Err(refuse(self.show(&target), "is plain http and not marked insecure")),
-            _ => Err(refuse(self.show(&target), "is neither https nor http")),
+            "http" => Err(refuse(shown, "is plain http and not marked insecure")),
+            _ => Err(refuse(shown, "is neither https nor http")),
         }
-    }
-
-    /// A host for messages; a stranger chose it, and may know the credential.
-    fn show(&self, url: &Url) -> RemoteText {
-        RemoteText::new(shown_host(url).as_str(), self.credential())
     }
 
     /// The target of a redirect does not deliver. It may once the registry is asked again (such addresses expire).
-    async fn failed_elsewhere(&self, response: Response) -> ImageError {
-        let (host, status) = (self.show(response.url()), response.status().as_u16());
-        let said = answer::said(response, self.credential()).await.said();
+    async fn failed_elsewhere(&self, reply: Reply, proof: &Proof) -> ImageError {
+        let (host, status) = (reply.host.clone(), reply.status().as_u16());
+        let said = answer::said(reply, self.hidden(proof)).await.said();
         ImageError::RegistryFailed { host, status, said }
-    }
-
-    async fn refused(&self, response: Response, proof: &Proof) -> ImageError {
-        let (status, headers) = (response.status(), response.headers().clone());
-        let (host, registry) = (self.show(response.url()), self.reference.registry().clone());
-        let mut said = answer::said(response, self.credential()).await;
-        if said.as_str().is_empty() {
-            said = self.description(&headers);
-        }
-        let with_credential = self.grant.is_some();
-        let expired = with_credential && answer::means_expired(&said);
-        let image = self.reference.to_string();
-        match (status.as_u16(), proof) {
-            (401 | 403, _) if expired => ImageError::CredentialExpired { registry, said: said.said() },
-            (401, Proof::Basic) => ImageError::WrongCredential { registry, said: said.said() },
-            (401, _) if !with_credential => ImageError::NoCredential { registry, said: said.said() },
-            (401, Proof::Nothing) => ImageError::BadAnswer { host, what: "it asks for a credential in no known way" },
-            (401 | 403 | 404, _) => ImageError::NotFoundOrNoPermission { image, with_credential, said: said.said() },
-            _ => answer::general(status, &headers, host, &registry, said),
-        }
-    }
-
-    fn description(&self, headers: &HeaderMap) -> RemoteText {
-        let values = headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
-        match challenge::choose(challenge::parse(values)) {
-            Some(challenge::Challenge::Bearer(bearer)) => {
-                RemoteText::new(&bearer.description.or(bearer.error).unwrap_or_default(), self.credential())
-            }
-            _ => RemoteText::default(),
-        }
     }
 }
 

@@ -14,14 +14,14 @@ use sha2::{Digest as _, Sha256};
 use super::{
     answer,
     challenge_memory::Remembered,
-    dial::{Dialer, shown_host},
+    dial::{Dialer, Outgoing, Reply, shown_host},
 };
 use crate::{
     credential::{Grant, Token, TokenService},
     error::ImageError,
     host::RegistryHost,
     reference::Reference,
-    remote_text::RemoteText,
+    remote_text::Hidden,
 };
 
 const MAX_REPLY: usize = 64 * 1024;
@@ -99,7 +99,8 @@ impl Tokens {
         bearer: &Remembered,
     ) -> Result<Token, ImageError> {
         let registry = reference.registry();
-        let service = TokenService::check(registry, dialer.settings(), &bearer.realm)?;
+        let hidden = Hidden::from(grant.map(Grant::credential));
+        let service = TokenService::check(registry, dialer.settings(), &bearer.realm, hidden)?;
         let mut url = service.url().clone();
         url.set_fragment(None);
         {
@@ -110,19 +111,21 @@ impl Tokens {
             query.append_pair("scope", &format!("repository:{}:pull", reference.repository()));
         }
         let section = dialer.settings().for_token_service(registry, &url);
-        let host = shown_host(&url);
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, http::HeaderValue::from_static("application/json"));
         if let Some(grant) = grant {
             headers.insert(header::AUTHORIZATION, grant.for_token_service(&service));
         }
-        let response = dialer.send(&section, Method::GET, url, headers, Some(WHOLE_REQUEST)).await?;
-        if !response.status().is_success() {
-            return Err(refused(response, reference, grant).await);
+        let outgoing =
+            Outgoing { section: &section, method: Method::GET, url, headers, limit: Some(WHOLE_REQUEST), hidden };
+        let reply = dialer.send(outgoing).await?;
+        if !reply.status().is_success() {
+            return Err(refused(reply, reference, hidden).await);
         }
-        let bytes = answer::body(response, MAX_REPLY).await?;
+        let host = reply.host.clone();
+        let bytes = answer::body(reply, MAX_REPLY).await?;
         let malformed = |what| ImageError::BadAnswer { host: host.clone(), what };
-        let reply: Reply = serde_json::from_slice(&bytes).map_err(|_| malformed("no token reply"))?;
+        let reply: TokenReply = serde_json::from_slice(&bytes).map_err(|_| malformed("no token reply"))?;
         let text = [reply.token, reply.access_token].into_iter().flatten().find(|text| !text.is_empty());
         let text = text.ok_or_else(|| malformed("a token reply without a token"))?;
         let token = Token::new(registry, dialer.settings(), text)
@@ -134,7 +137,7 @@ impl Tokens {
 }
 
 #[derive(Deserialize)]
-struct Reply {
+struct TokenReply {
     #[serde(default)]
     token: Option<SecretText>,
     #[serde(default)]
@@ -143,18 +146,18 @@ struct Reply {
     expires_in: Option<u64>,
 }
 
-async fn refused(response: reqwest::Response, reference: &Reference, grant: Option<&Grant<'_>>) -> ImageError {
-    let (status, headers, host) = (response.status(), response.headers().clone(), shown_host(response.url()));
+async fn refused(reply: Reply, reference: &Reference, hidden: Hidden<'_>) -> ImageError {
+    let (status, headers, host) = (reply.status(), reply.headers().clone(), reply.host.clone());
     let registry = reference.registry().clone();
     if status.is_redirection() {
-        let target = headers.get(header::LOCATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let target = response.url().join(target).map_or_else(|_| RemoteText::default(), |url| shown_host(&url));
+        let target = reply.text_header(header::LOCATION).unwrap_or_default();
+        let target = reply.response.url().join(target).map(|url| shown_host(&url, hidden)).unwrap_or_default();
         let why = "is not followed: a token service must answer itself";
         return ImageError::Redirect { registry, target, why };
     }
-    let said = answer::said(response, grant.map(Grant::credential)).await;
+    let said = answer::said(reply, hidden).await;
     let expired = answer::means_expired(&said);
-    match (status.as_u16(), grant.is_some()) {
+    match (status.as_u16(), hidden.credential.is_some()) {
         (401 | 403, true) if expired => ImageError::CredentialExpired { registry, said: said.said() },
         (401, true) => ImageError::WrongCredential { registry, said: said.said() },
         (401, false) => ImageError::NoCredential { registry, said: said.said() },

@@ -159,11 +159,47 @@ async fn what_a_registry_repeats_is_not_shown() {
 }
 
 #[tokio::test]
+async fn a_host_name_that_repeats_the_password_is_not_shown() {
+    for target in ["https://hunter2-hunter2.evil.test/", "http://x.hunter2-hunter2.test/", "https://u@hunter2-hunter2/"]
+    {
+        let registry = scripted(move |seen| match seen.authorization() {
+            Some(_) => answer(307, &[("location", target)], ""),
+            None => challenge(r#"Basic realm="x""#),
+        })
+        .await;
+        let settings = insecure(&[&registry.host()]);
+        settings.names.add("hunter2-hunter2.evil.test", &[]);
+        let shelf = Shelf::new(settings).await;
+        let outcome = shelf.fetch(&format!("{}/a:1", registry.host()), Some(&credential(&registry.host()))).await;
+        let code = if target.contains("evil") { "dns" } else { "redirect_refused" };
+        assert!(assert_refused(outcome, code).to_string().contains("[redacted]"));
+    }
+    // As a token service's name, and a token in the registry's words.
+    let parts = small();
+    let registry = scripted(move |seen| {
+        let host = seen.headers["host"].to_str().unwrap();
+        match (seen.path.starts_with("/token"), seen.authorization()) {
+            (true, _) => answer(200, &[], r#"{"token":"hunter2-token"}"#),
+            (false, Some(_)) if seen.path.contains("/blobs/") => {
+                answer(403, &[], r#"{"errors":[{"message":"not with hunter2-token"}]}"#)
+            }
+            (false, Some(_)) => serve_parts(&parts, seen),
+            _ => challenge(&format!(r#"Bearer realm="http://{host}/token""#)),
+        }
+    })
+    .await;
+    let shelf = Shelf::new(insecure(&[&registry.host()])).await;
+    let outcome = shelf.fetch(&format!("{}/team/app:1", registry.host()), Some(&credential(&registry.host()))).await;
+    let shown = assert_refused(outcome, "not_found_or_no_permission").to_string();
+    assert!(shown.contains("not with [redacted]"), "{shown}");
+}
+
+#[tokio::test]
 async fn a_layer_of_someone_else_is_not_given_to_who_only_knows_its_name() {
     // The victim's image is in the store, fetched with a password.
     let victim = TestRegistry::start(RegistryOptions::default()).await;
     let secret = layer("secret", b"of the victim");
-    let theirs = ImageParts::new(&[secret.clone()], &json!({}));
+    let theirs = ImageParts::new(std::slice::from_ref(&secret), &json!({}));
     victim.push_parts("private/app", "1", &theirs).await;
     let forged_digest = theirs.digest().to_string();
     // The attacker's registry claims the victim's manifest digest, and blobs that it does not have.
@@ -289,7 +325,8 @@ async fn a_layer_must_hold_what_the_config_says() {
     let tar = layer("a", &[1; 5000]);
     let cut = gzip(&tar)[..40].to_vec();
     let gzip_type = "application/vnd.oci.image.layer.v1.tar+gzip";
-    spoiled(ImageParts::of_blobs(&[tar.clone()], vec![cut], gzip_type, &json!({})), |_| None, "bad_layer").await;
+    spoiled(ImageParts::of_blobs(std::slice::from_ref(&tar), vec![cut], gzip_type, &json!({})), |_| None, "bad_layer")
+        .await;
 }
 
 #[tokio::test]
@@ -333,6 +370,48 @@ async fn urls_of_a_descriptor_are_ignored() {
     let shelf = Shelf::new(insecure(&[&registry.host(), &elsewhere.host()])).await;
     shelf.fetch(&format!("{}/team/app:1", registry.host()), None).await.unwrap();
     assert_eq!(elsewhere.connections(), 0);
+}
+
+/// A body that is sent in pieces, without its length, and may break off.
+fn pieces(pieces: Vec<Result<Vec<u8>, std::io::Error>>) -> meshkeep_image::testing::Answer {
+    use http_body_util::BodyExt as _;
+    let frames = pieces.into_iter().map(|piece| piece.map(|bytes| hyper::body::Frame::data(bytes.into())));
+    http::Response::new(http_body_util::StreamBody::new(futures_util::stream::iter(frames)).boxed())
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_cut_at_the_stated_size() {
+    let parts = small();
+    let path = blob_path(&parts.blobs[0]);
+    let endless =
+        move |seen: &Seen| (seen.path == path).then(|| pieces((0..4000).map(|_| Ok(vec![0; 64 * 1024])).collect()));
+    spoiled(parts, endless, "size_mismatch").await;
+}
+
+#[tokio::test]
+async fn a_download_that_breaks_is_begun_again_and_never_stored_half() {
+    let tar =
+        layer("big", &(0..2_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>());
+    let parts = ImageParts::new(&[tar], &json!({}));
+    let (path, blob) = (blob_path(&parts.blobs[0]), parts.blobs[0].clone());
+    let half = move || {
+        let broken = std::io::Error::other("gone");
+        pieces(vec![Ok(blob[..blob.len() / 2].to_vec()), Err(broken)])
+    };
+    let breaks = {
+        let (path, half) = (path.clone(), half.clone());
+        move |seen: &Seen| (seen.path == path).then(&half)
+    };
+    spoiled(parts.clone(), breaks, "registry_unreachable").await;
+
+    let tries = std::sync::atomic::AtomicUsize::new(0);
+    let registry = scripted(move |seen| {
+        let first = seen.path == path && tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        if first { half() } else { serve_parts(&parts, seen) }
+    })
+    .await;
+    let shelf = Shelf::new(insecure(&[&registry.host()])).await;
+    shelf.fetch(&format!("{}/team/app:1", registry.host()), None).await.unwrap();
 }
 
 #[tokio::test]

@@ -123,7 +123,7 @@ async fn every_layer_kind_is_fetched() {
     for (tag, blob, kind) in kinds {
         let shelf = Shelf::new(registry.settings()).await;
         let media_type = format!("application/vnd.oci.image.layer.v1.{kind}");
-        let parts = ImageParts::of_blobs(&[tar.clone()], vec![blob], &media_type, &json!({}));
+        let parts = ImageParts::of_blobs(std::slice::from_ref(&tar), vec![blob], &media_type, &json!({}));
         registry.push_parts("kinds", tag, &parts).await;
         let image = shelf.fetch(&format!("{}/kinds:{tag}", registry.host()), None).await.unwrap();
         assert_eq!(image.layers[0].diff_id, digest_of(&tar), "{kind}");
