@@ -6,8 +6,9 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fs,
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -55,11 +56,14 @@ pub struct Collected {
 /// The records of a store.
 pub(crate) struct Records {
     store: Arc<Store>,
+    /// Held while records are read for use, written or collected: a collection knows all records there are, and what was
+    /// just answered is young to it.
+    turn: Mutex<()>,
 }
 
 impl Records {
     pub const fn new(store: Arc<Store>) -> Self {
-        Self { store }
+        Self { store, turn: Mutex::new(()) }
     }
 
     fn path(&self, reference: &Reference, digest: &Digest) -> PathBuf {
@@ -69,10 +73,9 @@ impl Records {
 
     /// The image that `digest` resolved to in this repository, when it was fetched before and all of it is still here.
     pub fn get(&self, reference: &Reference, digest: &Digest) -> Result<Option<Image>, ImageError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.path(reference, digest);
         let Some(record) = read_own::<Record>(&path) else { return Ok(None) };
-        // Pinned while looking, so that a collection does not come between.
-        let _pins: Vec<_> = record.is.layers.iter().map(|diff_id| self.store.pin(diff_id)).collect();
         if !record.is.layers.iter().all(|diff_id| self.store.has(diff_id)) {
             return Ok(None);
         }
@@ -89,6 +92,7 @@ impl Records {
 
     /// Records what `digest` resolves to.
     pub fn put(&self, reference: &Reference, digest: &Digest, is: Resolution) -> Result<Image, ImageError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let record = Record { names: [reference.to_string()].into(), is };
         self.store.write_own(&self.path(reference, digest), &record)?;
         Ok(self.image(reference, &record))
@@ -113,6 +117,7 @@ impl Records {
         budget: Option<u64>,
         grace: Duration,
     ) -> Result<Collected, ImageError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kept = self.load()?;
         let mut collected = Collected::default();
         let keep = |found: &Found| in_use.contains(&found.record.is.image) || found.age < grace;
@@ -125,7 +130,7 @@ impl Records {
         }
         self.sweep(&kept, in_use, grace, &mut collected)?;
         let Some(budget) = budget else { return Ok(collected) };
-        kept.sort_by_key(|found| found.age);
+        kept.sort_by_key(|found| std::cmp::Reverse(found.used));
         while self.store.used_bytes()? > budget {
             let Some(oldest) = kept.iter().rposition(|found| !keep(found)) else { break };
             forget(&kept.remove(oldest))?;
@@ -161,7 +166,12 @@ impl Records {
             let path = entry.map_err(failed())?.path();
             let Ok(metadata) = fs::metadata(&path) else { continue };
             match read_own::<Record>(&path) {
-                Some(record) => records.push(Found { path, age: age(&metadata), record }),
+                Some(record) => records.push(Found {
+                    path,
+                    used: (metadata.mtime(), metadata.mtime_nsec()),
+                    age: age(&metadata),
+                    record,
+                }),
                 None => fs::remove_file(&path).map_err(failed())?,
             }
         }
@@ -171,6 +181,8 @@ impl Records {
 
 struct Found {
     path: PathBuf,
+    /// When it was written or touched, in seconds and nanoseconds.
+    used: (i64, i64),
     age: Duration,
     record: Record,
 }
@@ -181,7 +193,7 @@ fn superseded(records: &[Found]) -> Vec<usize> {
     for (index, found) in records.iter().enumerate() {
         for name in &found.record.names {
             let best = newest.entry(name).or_insert(index);
-            if found.age < records[*best].age {
+            if found.used > records[*best].used {
                 *best = index;
             }
         }

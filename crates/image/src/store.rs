@@ -81,7 +81,20 @@ impl Store {
         for entry in fs::read_dir(root.join("tmp")).map_err(failed())? {
             fs::remove_file(entry.map_err(failed())?.path()).map_err(failed())?;
         }
-        Ok(Self { root: root.to_owned(), pins: Mutex::default() })
+        let store = Self { root: root.to_owned(), pins: Mutex::default() };
+        store.remove_strays().map_err(failed())?;
+        Ok(store)
+    }
+
+    /// What a crash within a removal leaves: the second of a layer's two files.
+    fn remove_strays(&self) -> io::Result<()> {
+        for entry in fs::read_dir(self.root.join("layers"))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|kind| kind == "json") && !path.with_extension("erofs").exists() {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     pub fn images_dir(&self) -> PathBuf {

@@ -211,10 +211,11 @@ async fn an_interrupted_store_is_clean_at_the_next_start() {
     registry.push_image("app", "1", &[layer("a", b"1")], &json!({})).await;
     let shelf = Shelf::new(registry.settings()).await;
     std::fs::write(shelf.dir.path().join("images/tmp/half"), "half").unwrap();
+    std::fs::write(shelf.dir.path().join("images/layers/00.json"), "[]").unwrap();
     let mut config = meshkeep_image::ImagesConfig::new(shelf.dir.path().join("images"));
     config.registries = registry.settings();
     let again = meshkeep_image::Images::open(config).await.unwrap();
-    assert_eq!(shelf.files("tmp"), [""; 0]);
+    assert!(shelf.is_bare());
     let reference = format!("{}/app:1", registry.host()).parse().unwrap();
     again.fetch(&reference, None, Arc::new(Silent)).await.unwrap();
 }
@@ -258,8 +259,6 @@ async fn garbage_is_what_no_tag_leads_to() {
     registry.push_image("team/app", "1", &[base.clone(), old.clone()], &json!({})).await;
     let first = shelf.fetch(&reference, Some(&credential)).await.unwrap();
     assert_eq!(shelf.images.collect_garbage(&HashSet::new()).await.unwrap().layers, 0);
-    // A moved tag: records know seconds, so the second must be a later one.
-    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     registry.push_image("team/app", "1", &[base.clone(), new.clone()], &json!({})).await;
     let second = shelf.fetch(&reference, Some(&credential)).await.unwrap();
     let running = HashSet::from([first.digest.clone()]);
@@ -302,6 +301,64 @@ async fn the_disk_budget_holds() {
     assert_eq!(shelf.images.collect_garbage(&HashSet::new()).await.unwrap().layers, 0);
     assert!(one.layers[0].path.exists());
     assert_eq!(shelf.files("tmp"), [""; 0]);
+}
+
+#[tokio::test]
+async fn over_the_budget_the_longest_unused_images_go() {
+    let registry = TestRegistry::start(RegistryOptions { login: None }).await;
+    let shelf = Shelf::with(registry.settings(), |config| config.grace = std::time::Duration::ZERO).await;
+    let mut images = Vec::new();
+    for (name, byte) in [("a", 1), ("b", 2), ("c", 3)] {
+        registry.push_image(name, "1", &[layer("x", &[byte; 100_000])], &json!({})).await;
+        images.push(shelf.fetch(&format!("{}/{name}:1", registry.host()), None).await.unwrap());
+    }
+    // `a` is used again, so that `b` is the oldest; `c` runs.
+    shelf.fetch(&format!("{}/a:1", registry.host()), None).await.unwrap();
+    let used = shelf.images.used_bytes().await.unwrap();
+    let mut config = meshkeep_image::ImagesConfig::new(shelf.dir.path().join("images"));
+    (config.grace, config.disk_budget_bytes) = (std::time::Duration::ZERO, Some(used - 1));
+    let tight = meshkeep_image::Images::open(config).await.unwrap();
+    let running = HashSet::from([images[2].digest.clone()]);
+    let collected = tight.collect_garbage(&running).await.unwrap();
+    assert_eq!((collected.images, collected.layers), (1, 1));
+    let left: Vec<bool> = images.iter().map(|image| image.layers[0].path.exists()).collect();
+    assert_eq!(left, [true, false, true]);
+    assert!(tight.used_bytes().await.unwrap() < used);
+}
+
+#[tokio::test]
+async fn young_images_and_layers_are_not_collected() {
+    let registry = TestRegistry::start(RegistryOptions { login: None }).await;
+    let shelf = Shelf::new(registry.settings()).await;
+    for content in [b"1", b"2"] {
+        registry.push_image("app", "1", &[layer("x", content)], &json!({})).await;
+        shelf.fetch(&format!("{}/app:1", registry.host()), None).await.unwrap();
+    }
+    assert_eq!(shelf.images.collect_garbage(&HashSet::new()).await.unwrap(), meshkeep_image::Collected::default());
+}
+
+#[tokio::test]
+async fn a_collection_beside_fetches_breaks_none() {
+    let registry = TestRegistry::start(RegistryOptions { login: None }).await;
+    let shelf = Shelf::with(registry.settings(), |config| config.grace = std::time::Duration::ZERO).await;
+    let shelf = &shelf;
+    let base = layer("base", &[1; 50_000]);
+    for number in 0..6_u8 {
+        registry.push_image("app", &number.to_string(), &[base.clone(), layer("x", &[number])], &json!({})).await;
+    }
+    let fetches = (0..60).map(|n| {
+        let reference = format!("{}/app:{}", registry.host(), n % 6);
+        async move {
+            let image = shelf.fetch(&reference, None).await.unwrap();
+            assert!(image.layers.iter().all(|layer| layer.path.exists()), "{reference}");
+        }
+    });
+    let collections = async {
+        for _ in 0..40 {
+            shelf.images.collect_garbage(&HashSet::new()).await.unwrap();
+        }
+    };
+    futures_util::future::join(futures_util::future::join_all(fetches), collections).await;
 }
 
 #[tokio::test]
