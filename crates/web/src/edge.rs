@@ -1,0 +1,148 @@
+//! What every request passes: an id, a span, a time limit, a net for panics, one error shape, headers, the access log.
+//!
+//! What must stay true: the log has the method, the route's pattern, the status, the time, the request's id and the
+//! caller's id; never the raw path, the query (tokens travel in it), a header or a body.
+
+use std::{
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt as _;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use meshkeep_core::{Refusal, RefusalKind};
+use tracing::Instrument as _;
+
+use crate::{error::ApiError, metrics::Metrics};
+
+/// How long an answer may take to begin.
+const ANSWER_TIME: Duration = Duration::from_secs(120);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// The request's id, and who is asking once that is known.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RequestContext {
+    id: Arc<str>,
+    caller: Arc<OnceLock<String>>,
+}
+
+impl RequestContext {
+    fn new() -> Self {
+        Self { id: uuid::Uuid::now_v7().to_string().into(), caller: Arc::default() }
+    }
+
+    /// Under which the log knows the request.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Notes who is asking, for the log.
+    pub(crate) fn set_caller(&self, log_id: String) {
+        // A second extractor of the same request finds the same caller.
+        let _ = self.caller.set(log_id);
+    }
+}
+
+/// The outermost layer.
+pub(crate) async fn edge(State(metrics): State<Arc<Metrics>>, mut request: Request, next: Next) -> Response {
+    let context = RequestContext::new();
+    let span = tracing::info_span!("request", id = context.id());
+    request.extensions_mut().insert(context.clone());
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let path = matched.as_ref().map_or("(no route)", MatchedPath::as_str);
+    let started = Instant::now();
+    let in_flight = metrics.begin();
+
+    async {
+        let response =
+            if is_plain(request.uri().path()) { answer(next, request).await } else { no_route().into_response() };
+        drop(in_flight);
+        let response = finish(response, &context);
+        let (status, took) = (response.status().as_u16(), started.elapsed());
+        let named = if method_is_known(&method) { method.as_str() } else { "OTHER" };
+        metrics.answered(named, path, status, took);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let caller = context.caller.get().map_or("-", String::as_str);
+        tracing::info!(method = named, path, status, micros, caller, "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// Every id and name is written in plain ASCII, so one object has one spelling: a path that needs decoding names none.
+fn is_plain(path: &str) -> bool {
+    path.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b'\\' | b';'))
+}
+
+fn method_is_known(method: &http::Method) -> bool {
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&method.as_str())
+}
+
+async fn answer(next: Next, request: Request) -> Response {
+    let guarded = AssertUnwindSafe(next.run(request)).catch_unwind();
+    match tokio::time::timeout(ANSWER_TIME, guarded).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            tracing::error!("a handler panicked; the panic's own line says where");
+            let refusal =
+                Refusal::new(RefusalKind::Broken, "internal", "the server failed while answering this request");
+            ApiError::from(refusal.hint("report it with the request id; the server's log has the cause"))
+                .into_response()
+        }
+        Err(_) => {
+            let message = format!("the answer took longer than {} seconds", ANSWER_TIME.as_secs());
+            let refusal = Refusal::new(RefusalKind::Unavailable, "timeout", message);
+            ApiError::from(refusal.hint("look whether it was done, then try again")).into_response()
+        }
+    }
+}
+
+/// Writes a refusal's body, and the headers that every answer has.
+fn finish(mut response: Response, context: &RequestContext) -> Response {
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        if error.is_broken() {
+            tracing::error!(code = error.code(), why = %error.refusal(), "refused");
+        }
+        // A struct of strings always becomes JSON.
+        let body = serde_json::to_vec(&error.body(context.id())).unwrap_or_default();
+        *response.body_mut() = body.into();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().remove(header::CONTENT_LENGTH);
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
+    if let Ok(id) = HeaderValue::from_str(context.id()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// 404 for what is no route.
+pub(crate) fn no_route() -> ApiError {
+    ApiError::with_status(StatusCode::NOT_FOUND, "no_route", "there is nothing under this path")
+        .hint("GET /openapi.json lists what there is")
+}
+
+/// 405.
+pub(crate) fn wrong_method() -> ApiError {
+    ApiError::with_status(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "this path does not take this method")
+        .hint("the Allow header lists what it takes")
+}

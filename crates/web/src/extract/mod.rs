@@ -1,0 +1,14 @@
+//! Extractors of our own: bounded, strict, and never quoting what they refuse.
+
+mod auth;
+mod body;
+mod fit;
+mod if_match;
+mod path;
+mod query;
+
+pub(crate) use auth::{Authenticated, In};
+pub(crate) use body::{Body, Document, YamlText};
+pub(crate) use if_match::IfMatch;
+pub(crate) use path::{At, InScope};
+pub(crate) use query::Query;

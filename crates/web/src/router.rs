@@ -1,0 +1,35 @@
+//! The router, made from the one table of routes.
+
+use std::sync::Arc;
+
+use crate::control_stub::Control;
+use axum::{Router, middleware};
+
+use crate::{
+    api,
+    edge::{edge, no_route, wrong_method},
+    metrics::Metrics,
+    route::RouteInfo,
+    state::{Settings, WebState},
+};
+
+/// All routes over `control`.
+pub fn router(control: Control, settings: Settings) -> Router {
+    let metrics = Arc::new(Metrics::new());
+    let state = WebState { control, metrics: Arc::clone(&metrics), settings };
+    let mut router = Router::new();
+    for route in api::routes() {
+        router = router.route(route.info.path, route.handler);
+    }
+    router
+        .method_not_allowed_fallback(|| async { wrong_method() })
+        .fallback(|| async { no_route() })
+        .layer(middleware::from_fn_with_state(metrics, edge))
+        .with_state(state)
+}
+
+/// Every route, for documents and for tests that must miss none.
+#[must_use]
+pub fn routes() -> Vec<RouteInfo> {
+    api::routes().into_iter().map(|route| route.info).collect()
+}

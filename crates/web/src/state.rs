@@ -1,0 +1,44 @@
+//! What handlers may extract: a few cheap handles, each by its own type.
+
+use std::sync::Arc;
+
+use crate::control_stub::Control;
+use axum::extract::FromRef;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+/// What the binary decides about the edge.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// A proxy stands in front and appends the caller's address to `X-Forwarded-For`.
+    pub behind_proxy: bool,
+    /// Cancelled when the server begins to stop: answers that stream without an end then end.
+    pub stopping: CancellationToken,
+}
+
+/// The router's state; handlers extract a part of it.
+#[derive(Clone)]
+pub(crate) struct WebState {
+    pub(crate) control: Control,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) settings: Settings,
+}
+
+impl FromRef<WebState> for Control {
+    fn from_ref(state: &WebState) -> Self {
+        state.control.clone()
+    }
+}
+
+impl FromRef<WebState> for Arc<Metrics> {
+    fn from_ref(state: &WebState) -> Self {
+        Arc::clone(&state.metrics)
+    }
+}
+
+impl FromRef<WebState> for Settings {
+    fn from_ref(state: &WebState) -> Self {
+        state.settings.clone()
+    }
+}
