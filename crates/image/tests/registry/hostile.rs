@@ -276,7 +276,11 @@ async fn other_bytes_than_named_are_never_stored() {
         move |seen: &Seen| (seen.path == path && seen.method == "GET").then(|| answer(200, &[], with.clone()))
     };
     let (blob, config) = (parts.blobs[0].clone(), parts.config.clone());
-    // A valid layer of the same size, a truncated one, a longer one, garbage; the same for the config.
+    // The same content in another gzip (its header states a time): valid, of the same size, not the same bytes.
+    let mut timed = blob.clone();
+    timed[4] ^= 1;
+    spoiled(parts.clone(), replaced(blob_path(&blob), timed), "digest_mismatch").await;
+    // Damaged at its end, truncated, longer, garbage; the same for the config.
     let mut flipped = blob.clone();
     *flipped.last_mut().unwrap() ^= 1;
     spoiled(parts.clone(), replaced(blob_path(&blob), flipped), "digest_mismatch").await;

@@ -338,6 +338,39 @@ async fn young_images_and_layers_are_not_collected() {
 }
 
 #[tokio::test]
+async fn a_layer_of_an_unfinished_fetch_is_not_collected() {
+    let parts = ImageParts::new(&[layer("first", b"1"), layer("second", b"2")], &json!({}));
+    let held = format!("/v2/team/app/blobs/{}", digest_of(&parts.blobs[1]));
+    let release = Arc::new(tokio::sync::Notify::new());
+    let server = meshkeep_image::testing::Server::start({
+        let release = Arc::clone(&release);
+        move |seen| {
+            let (parts, held, release) = (parts.clone(), held.clone(), Arc::clone(&release));
+            async move {
+                if seen.path == held {
+                    release.notified().await;
+                }
+                serve_parts(&parts, &seen)
+            }
+        }
+    })
+    .await;
+    let shelf = Shelf::with(insecure(&[&server.host()]), |config| config.grace = std::time::Duration::ZERO).await;
+    let reference = format!("{}/team/app:1", server.host());
+    let collect = async {
+        while shelf.files("layers").len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        let collected = shelf.images.collect_garbage(&HashSet::new()).await.unwrap();
+        release.notify_one();
+        collected
+    };
+    let (image, collected) = futures_util::future::join(shelf.fetch(&reference, None), collect).await;
+    assert_eq!(collected.layers, 0);
+    assert!(image.unwrap().layers.iter().all(|layer| layer.path.exists()));
+}
+
+#[tokio::test]
 async fn a_collection_beside_fetches_breaks_none() {
     let registry = TestRegistry::start(RegistryOptions { login: None }).await;
     let shelf = Shelf::with(registry.settings(), |config| config.grace = std::time::Duration::ZERO).await;
