@@ -73,6 +73,14 @@ pub enum ImageError {
     /// The pull secret's server is no registry.
     #[error("the pull secret's server {0}")]
     BadServer(BadHost),
+    /// A section of the settings names a token service that is none.
+    #[error("token_service under [registry.\"{host}\"] {why}")]
+    BadSettings {
+        /// The section.
+        host: RegistryHost,
+        /// What is wrong.
+        why: BadHost,
+    },
     /// The pull secret cannot be sent.
     #[error("the pull secret cannot be used: {0}")]
     UnusableCredential(&'static str),
@@ -227,6 +235,7 @@ impl ImageError {
             Self::RateLimited { .. } => "rate_limited",
             Self::WrongRegistry { .. } => "wrong_registry",
             Self::BadServer(_) => "bad_server",
+            Self::BadSettings { .. } => "bad_settings",
             Self::UnusableCredential(_) => "unusable_credential",
             Self::TokenService { .. } => "token_service_refused",
             Self::Redirect { .. } => "redirect_refused",
@@ -275,6 +284,7 @@ impl ImageError {
             Self::RateLimited { .. } => "wait until then, or use a pull secret with a higher limit",
             Self::WrongRegistry { image_on, .. } => return format!("bind a pull secret whose server is {image_on}"),
             Self::BadServer(_) => "write the server as registry.example.com or registry.example.com:5000",
+            Self::BadSettings { .. } => "write it as auth.example.com or auth.example.com:5001",
             Self::UnusableCredential(_) => "update the pull secret",
             Self::TokenService { registry, .. } => {
                 return format!(

@@ -82,8 +82,11 @@ impl Images {
     /// Opens the store; removes what a crash left half done.
     ///
     /// # Errors
-    /// The directory cannot be made or read.
+    /// The directory cannot be made or read, or the settings name a token service that is none.
     pub async fn open(config: ImagesConfig) -> Result<Self, ImageError> {
+        if let Some((host, why)) = config.registries.fault() {
+            return Err(ImageError::BadSettings { host: host.clone(), why });
+        }
         let root = config.root.clone();
         let store = blocking(move || Store::open(&root)).await?;
         let store = Arc::new(store);

@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 /// Most bytes of a stranger's text that are shown.
 pub(crate) const MAX_SHOWN: usize = 200;
 const MAX_SENTENCE: usize = 500;
+/// Longest user name that is no token.
+const SHORT: usize = 3;
 
 /// What must not be repeated, whoever says it.
 #[derive(Clone, Copy, Default)]
@@ -74,7 +76,9 @@ fn scrub(text: &str, hidden: Hidden<'_>) -> String {
     let mut secrets: Vec<Zeroizing<String>> = Vec::new();
     if let Some(credential) = hidden.credential {
         let (user, password) = (credential.username.expose(), credential.password.expose());
-        secrets.extend([format!("{user}:{password}"), password.to_owned(), user.to_owned()].map(Zeroizing::new));
+        secrets.extend([format!("{user}:{password}"), password.to_owned()].map(Zeroizing::new));
+        // A user name may be a token, but no short one is; hiding those would only make the text unreadable.
+        secrets.extend((user.len() > SHORT).then(|| Zeroizing::new(user.to_owned())));
     }
     secrets.extend(hidden.token.map(|token| Zeroizing::new(token.expose().to_owned())));
     let mut spellings: Vec<Zeroizing<String>> = secrets.iter().flat_map(|secret| spellings(secret)).collect();

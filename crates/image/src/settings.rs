@@ -7,11 +7,12 @@ use serde::Deserialize;
 
 use crate::{
     credential::{registry_base, same_origin},
-    host::RegistryHost,
+    host::{BadHost, RegistryHost},
 };
 
 /// `[registry."host"]` sections, by normalised `host[:port]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RegistrySettings {
     /// Hosts that are not wholly ordinary.
     pub hosts: BTreeMap<RegistryHost, HostSettings>,
@@ -35,10 +36,28 @@ pub struct HostSettings {
 }
 
 impl RegistrySettings {
+    /// These sections.
+    #[must_use]
+    pub fn new(hosts: BTreeMap<RegistryHost, HostSettings>) -> Self {
+        Self {
+            hosts,
+            #[cfg(any(test, feature = "testing"))]
+            names: crate::testing::Names::default(),
+        }
+    }
+
     /// The section of `host`, or an ordinary host's.
     #[must_use]
     pub fn host(&self, host: &RegistryHost) -> HostSettings {
         self.hosts.get(host).cloned().unwrap_or_default()
+    }
+
+    /// The first section that cannot be meant, and why.
+    pub(crate) fn fault(&self) -> Option<(&RegistryHost, BadHost)> {
+        self.hosts.iter().find_map(|(host, section)| {
+            let named = section.token_service.as_deref()?;
+            RegistryHost::from_server(named).err().map(|why| (host, why))
+        })
     }
 
     /// What holds for a request to `url` on behalf of `registry`: the section of the URL's own host and port.

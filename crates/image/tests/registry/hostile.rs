@@ -91,7 +91,7 @@ async fn a_name_that_changes_its_address_is_judged_at_each_connection() {
     let inside = scripted(|_| answer(200, &[], "")).await;
     let host = format!("rebind.test:{}", inside.port());
     let hosts = [(host.parse().unwrap(), HostSettings::default())].into();
-    let settings = RegistrySettings { hosts, ..RegistrySettings::default() };
+    let settings = RegistrySettings::new(hosts);
     for address in ["127.0.0.1", "10.0.0.1", "::1", "fd00:ec2::254", "::ffff:127.0.0.1", "64:ff9b::7f00:1"] {
         settings.names.add("rebind.test", &[address]);
     }
@@ -118,7 +118,7 @@ async fn plain_http_needs_the_insecure_mark() {
     let server = scripted(|seen| with_password(seen, || answer(200, &[], ""))).await;
     let section = HostSettings { allow_private: true, ..HostSettings::default() };
     let hosts = [(server.host().parse().unwrap(), section)].into();
-    let shelf = Shelf::new(RegistrySettings { hosts, ..RegistrySettings::default() }).await;
+    let shelf = Shelf::new(RegistrySettings::new(hosts)).await;
     let outcome = shelf.fetch(&format!("{}/a:1", server.host()), Some(&credential(&server.host()))).await;
     let error = assert_refused(outcome, "tls");
     assert!(error.refusal().hint.contains("--insecure-registry"), "{error:?}");

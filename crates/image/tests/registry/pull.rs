@@ -401,8 +401,7 @@ async fn a_name_of_the_settings_reaches_a_private_address() {
     let host = format!("registry.corp.test:{}", server.port());
     let reference = format!("{host}/team/app:1");
     let settings = |section: HostSettings| {
-        let settings =
-            RegistrySettings { hosts: [(host.parse().unwrap(), section)].into(), ..RegistrySettings::default() };
+        let settings = RegistrySettings::new([(host.parse().unwrap(), section)].into());
         settings.names.add("registry.corp.test", &["127.0.0.1"]);
         settings
     };

@@ -71,7 +71,7 @@ pub const BASIC: &str = "Basic cm9ib3Q6aHVudGVyMi1odW50ZXIy";
 pub fn insecure(hosts: &[&str]) -> RegistrySettings {
     let section = HostSettings { insecure: true, ..HostSettings::default() };
     let hosts: BTreeMap<_, _> = hosts.iter().map(|host| (host.parse().unwrap(), section.clone())).collect();
-    RegistrySettings { hosts, ..RegistrySettings::default() }
+    RegistrySettings::new(hosts)
 }
 
 /// Asserts that a refusal has this code and holds nothing of [`credential`], nor does its debug form.

@@ -51,7 +51,7 @@ async fn serve(config: Arc<ServerConfig>, parts: ImageParts) -> Server {
 }
 
 fn settings(host: &str, section: HostSettings) -> RegistrySettings {
-    let settings = RegistrySettings { hosts: [(host.parse().unwrap(), section)].into(), ..RegistrySettings::default() };
+    let settings = RegistrySettings::new([(host.parse().unwrap(), section)].into());
     settings.names.add(NAME, &["127.0.0.1"]);
     settings
 }

@@ -151,11 +151,20 @@ async fn a_realm_that_the_operator_names_is_asked() {
         ..HostSettings::default()
     };
     let hosts = [(registry.host().parse().unwrap(), section)].into();
-    let shelf = Shelf::new(RegistrySettings { hosts, ..RegistrySettings::default() }).await;
+    let shelf = Shelf::new(RegistrySettings::new(hosts)).await;
     let reference = format!("{}/team/app:1", registry.host());
     shelf.fetch(&reference, Some(&credential(&registry.host()))).await.unwrap();
     assert_eq!(service.seen()[0].authorization(), Some(BASIC));
     assert!(registry.seen().iter().all(|one| one.authorization() != Some(BASIC)));
+}
+
+#[tokio::test]
+async fn a_token_service_that_is_none_is_refused_at_the_start() {
+    let section = HostSettings { token_service: Some("auth example".into()), ..HostSettings::default() };
+    let mut config = meshkeep_image::ImagesConfig::new("/nonexistent".into());
+    config.registries = RegistrySettings::new([("registry.example.com".parse().unwrap(), section)].into());
+    let error = meshkeep_image::Images::open(config).await.err().unwrap();
+    assert_eq!(error.code(), "bad_settings");
 }
 
 #[tokio::test]
