@@ -1,0 +1,237 @@
+//! What the operator decides: the command line of `serve` over `meshkeep.toml` over the defaults, read once, checked
+//! before anything is touched, and passed on as plain values.
+//!
+//! What must stay true: an unknown or misspelt setting is refused and never ignored.
+
+mod environment;
+mod file;
+mod paths;
+mod size;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use meshkeep_engine::Limits;
+use meshkeep_image::{RegistryHost, RegistrySettings};
+
+pub use environment::Environment;
+pub use file::ConfigFile;
+pub use paths::DataDir;
+
+use crate::serve::{Exit, Failure, ServeArgs};
+
+/// Where `serve` listens when nobody says otherwise.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:4680";
+
+/// Everything `serve` needs to know.
+#[derive(Debug)]
+pub struct ServerConfig {
+    /// Where everything is kept.
+    pub data_dir: DataDir,
+    /// The root key's file.
+    pub root_key_file: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How the listener is protected.
+    pub transport: Transport,
+    /// The URL under which clients and services reach this server, without a slash at its end.
+    pub public_url: String,
+    /// What is known of registries.
+    pub registries: RegistrySettings,
+    /// Bytes that image layers may take on the disk.
+    pub image_disk_budget: Option<u64>,
+    /// Bounds of a workload whose manifest states none.
+    pub limits: Limits,
+    /// The embedded engine's own settings.
+    pub engine: file::EngineSection,
+}
+
+/// How the listener is protected.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// On loopback, in the clear.
+    Loopback,
+    /// A proxy in front does TLS.
+    BehindProxy,
+    /// TLS with these files.
+    Tls {
+        /// Certificate chain, PEM.
+        cert: PathBuf,
+        /// Private key, PEM.
+        key: PathBuf,
+    },
+}
+
+impl ServerConfig {
+    /// Reads the file that the command line names, if any, and puts the command line over it.
+    ///
+    /// # Errors
+    /// A usage failure that names the setting.
+    pub fn load(args: &ServeArgs) -> Result<Self, Failure> {
+        let file = args.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
+        Self::merge(args, file)
+    }
+
+    fn merge(args: &ServeArgs, file: ConfigFile) -> Result<Self, Failure> {
+        let server = file.server;
+        let data_dir = args.data_dir.clone().or(server.data_dir).ok_or_else(|| {
+            usage("no data directory is given")
+                .hint("give it with `--data-dir DIR`, or as `server.data_dir` in the file")
+        })?;
+        let data_dir = DataDir::new(&data_dir)?;
+        let root_key_file =
+            args.root_key_file.clone().or(server.root_key_file).unwrap_or_else(|| data_dir.default_root_key());
+        let listen = match args.listen.or(server.listen) {
+            Some(listen) => listen,
+            None => DEFAULT_LISTEN.parse().map_err(|_| usage("the default address is not an address"))?,
+        };
+        let tls = (args.tls_cert.clone().or(server.tls_cert), args.tls_key.clone().or(server.tls_key));
+        let transport = transport(listen, tls, args.behind_proxy || server.behind_proxy)?;
+        let public_url = match args.public_url.clone().or(server.public_url) {
+            Some(url) => checked_url(&url)?,
+            None => {
+                let scheme = if matches!(transport, Transport::Tls { .. }) { "https" } else { "http" };
+                format!("{scheme}://{listen}")
+            }
+        };
+        Ok(Self {
+            data_dir,
+            root_key_file,
+            listen,
+            transport,
+            public_url,
+            registries: registries(file.registry, &args.insecure_registry)?,
+            image_disk_budget: file.images.disk_budget,
+            limits: file.limits.over(Limits::default()),
+            engine: file.engine,
+        })
+    }
+}
+
+fn transport(
+    listen: SocketAddr,
+    tls: (Option<PathBuf>, Option<PathBuf>),
+    behind_proxy: bool,
+) -> Result<Transport, Failure> {
+    match tls {
+        (Some(_), Some(_)) if behind_proxy => {
+            Err(usage("`--behind-proxy` and `--tls-cert` exclude each other").hint("the proxy does TLS, or meshkeep does"))
+        }
+        (Some(cert), Some(key)) => Ok(Transport::Tls { cert, key }),
+        (None, None) if behind_proxy => Ok(Transport::BehindProxy),
+        (None, None) if listen.ip().is_loopback() => Ok(Transport::Loopback),
+        (None, None) => Err(usage(format!("{listen} can be reached from other machines, and nothing encrypts what travels"))
+            .hint("give `--tls-cert` and `--tls-key`, or `--behind-proxy` when a proxy in front does TLS, or listen on 127.0.0.1")),
+        _ => Err(usage("`--tls-cert` and `--tls-key` belong together").hint("give both files, or neither")),
+    }
+}
+
+fn checked_url(url: &str) -> Result<String, Failure> {
+    let bad = || usage("`public_url` is not an http or https URL without user, query and fragment");
+    let parsed = reqwest::Url::parse(url).map_err(|_| bad())?;
+    let plain = parsed.username().is_empty() && parsed.password().is_none();
+    let ends = parsed.query().is_none() && parsed.fragment().is_none();
+    if !matches!(parsed.scheme(), "http" | "https") || !plain || !ends || parsed.host().is_none() {
+        return Err(bad());
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+fn registries(
+    sections: std::collections::BTreeMap<String, meshkeep_image::HostSettings>,
+    insecure: &[String],
+) -> Result<RegistrySettings, Failure> {
+    let host = |text: &str| -> Result<RegistryHost, Failure> {
+        text.parse().map_err(|why| usage(format!("the registry `{}` {why}", shown(text))))
+    };
+    let mut settings = RegistrySettings::default();
+    for (text, section) in sections {
+        let host = host(&text)?;
+        if let Some(file) = section.ca_file.as_deref().filter(|file| !file.is_file()) {
+            return Err(usage(format!("`ca_file` of the registry {host} is not a file: {}", file.display())));
+        }
+        if settings.hosts.insert(host.clone(), section).is_some() {
+            return Err(usage(format!("the registry {host} has two sections")));
+        }
+    }
+    for text in insecure {
+        settings.hosts.entry(host(text)?).or_default().insecure = true;
+    }
+    Ok(settings)
+}
+
+/// Arguments are the operator's own words, but bounded and printable.
+fn shown(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+fn usage(message: impl Into<String>) -> Failure {
+    Failure::new(Exit::Usage, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: ServeArgs,
+    }
+
+    fn merged(line: &str, file: &str) -> Result<ServerConfig, String> {
+        let words = std::iter::once("serve").chain(line.split_whitespace());
+        let args = Line::try_parse_from(words).map_err(|error| error.to_string())?.serve;
+        let file = ConfigFile::parse(file).map_err(|failure| failure.to_string())?;
+        ServerConfig::merge(&args, file).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let file = "[server]\ndata_dir = '/srv/a'\nlisten = '127.0.0.1:1'\nroot_key_file = '/k'\n";
+        let config = merged("--data-dir /srv/b --listen [::1]:2", file).unwrap();
+        assert_eq!(config.data_dir.path(), std::path::Path::new("/srv/b"));
+        assert_eq!(config.listen.to_string(), "[::1]:2");
+        assert_eq!(config.root_key_file, PathBuf::from("/k"));
+        assert_eq!(config.public_url, "http://[::1]:2");
+        assert_eq!(merged("--data-dir /srv/b/", "").unwrap().root_key_file, PathBuf::from("/srv/b.root-key"));
+    }
+
+    #[test]
+    fn what_travels_off_loopback_is_encrypted_or_said_to_be() {
+        let refused = merged("--data-dir d --listen 0.0.0.0:1", "").unwrap_err();
+        assert!(refused.contains("--tls-cert") && refused.contains("--behind-proxy"), "{refused}");
+        assert!(merged("--data-dir d --listen [::]:1", "").is_err());
+        assert_eq!(
+            merged("--data-dir d --listen 0.0.0.0:1 --behind-proxy", "").unwrap().transport,
+            Transport::BehindProxy
+        );
+        let tls = merged("--data-dir d --listen 0.0.0.0:1 --tls-cert c --tls-key k", "").unwrap();
+        assert!(matches!(tls.transport, Transport::Tls { .. }));
+        assert_eq!(tls.public_url, "https://0.0.0.0:1");
+        assert!(merged("--data-dir d --tls-cert c", "").is_err());
+        assert!(merged("--data-dir d --tls-cert c --tls-key k --behind-proxy", "").is_err());
+    }
+
+    #[test]
+    fn registries_come_from_both() {
+        let file = "[registry.\"Registry.Example\"]\nallow_private = true\n";
+        let config = merged("--data-dir d --insecure-registry 127.0.0.1:5000", file).unwrap();
+        let host = |text: &str| config.registries.host(&text.parse().unwrap());
+        assert!(host("registry.example").allow_private && !host("registry.example").insecure);
+        assert!(host("127.0.0.1:5000").insecure);
+        assert!(merged("--data-dir d --insecure-registry http://x", "").unwrap_err().contains("registry"));
+        let twice = "[registry.'docker.io']\n[registry.'index.docker.io']\n";
+        assert!(merged("--data-dir d", twice).unwrap_err().contains("two sections"));
+    }
+
+    #[test]
+    fn a_public_url_is_plain() {
+        let url = |url: &str| merged(&format!("--data-dir d --public-url {url}"), "");
+        assert_eq!(url("https://mesh.example/x/").unwrap().public_url, "https://mesh.example/x");
+        for bad in ["ftp://x", "https://u:p@x", "https://x?a", "x"] {
+            assert!(url(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Opening what the server is made of, in an order in which a refusal has changed nothing yet.
+
+use std::{fs::File, sync::Arc};
+
+use meshkeep_control::{Control, Parts, Running};
+use meshkeep_core::clock::SystemClock;
+use meshkeep_engine::{EmbeddedConfig, EmbeddedEngine, Engine};
+use meshkeep_image::{Images, ImagesConfig};
+use meshkeep_seal::{Keyring, RootKey, RootKeyError};
+use meshkeep_store::{Store, StoreOptions};
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Exit, Failure};
+use crate::config::{DataDir, ServerConfig};
+
+/// The data directory is this process's alone while it lives.
+///
+/// # Errors
+/// Not initialised, or in use.
+pub(super) fn lock(dir: &DataDir) -> Result<File, Failure> {
+    let path = dir.path();
+    if !dir.database().exists() {
+        return Err(Failure::new(Exit::State, format!("there is no meshkeep database in {}", path.display()))
+            .hint(format!("make it with `meshkeep init --data-dir {}`", path.display())));
+    }
+    let unreadable = |error: std::io::Error| {
+        Failure::new(Exit::State, format!("{} cannot be opened: {error}", path.display()))
+            .hint("it must belong to the user that runs the server")
+    };
+    let handle = File::open(path).map_err(unreadable)?;
+    flock(&handle, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+        rustix::io::Errno::WOULDBLOCK => {
+            Failure::new(Exit::State, format!("another meshkeep serves {}", path.display()))
+                .hint("end it first, or give another data directory")
+        }
+        error => unreadable(error.into()),
+    })?;
+    Ok(handle)
+}
+
+/// What runs.
+pub(super) struct Opened {
+    /// The operations.
+    pub(super) control: Control,
+    /// The reconciler.
+    pub(super) running: Running,
+    /// For closing it in the end.
+    pub(super) store: Store,
+}
+
+/// Opens store, engine and images, and starts the reconciler.
+///
+/// # Errors
+/// The first part that refuses.
+pub(super) async fn open(config: &ServerConfig) -> Result<Opened, Failure> {
+    let keyring = keyring(config)?;
+    let clock = Arc::new(SystemClock);
+    let options = StoreOptions { dir: config.data_dir.path().to_owned(), keyring, clock: clock.clone() };
+    let store = Store::open(options).await.map_err(|error| Failure::refusal(Exit::State, error.refusal()))?;
+    match open_with(config, store.clone(), clock).await {
+        Ok((control, running)) => Ok(Opened { control, running, store }),
+        Err(failure) => {
+            // Folds SQLite's log away again.
+            store.close().await;
+            Err(failure)
+        }
+    }
+}
+
+async fn open_with(
+    config: &ServerConfig,
+    store: Store,
+    clock: Arc<SystemClock>,
+) -> Result<(Control, Running), Failure> {
+    let engine = engine(config).await?;
+    let images = Images::open(ImagesConfig {
+        registries: config.registries.clone(),
+        disk_budget_bytes: config.image_disk_budget,
+        ..ImagesConfig::new(config.data_dir.images())
+    })
+    .await
+    .map_err(|error| Failure::refusal(Exit::Host, error.refusal()))?;
+    let parts = Parts { store, images, engine, clock, public_url: config.public_url.clone() };
+    Control::start(parts).await.map_err(|refusal| Failure::refusal(Exit::State, refusal))
+}
+
+async fn engine(config: &ServerConfig) -> Result<Arc<dyn Engine>, Failure> {
+    let engine = EmbeddedEngine::open(EmbeddedConfig { root: config.data_dir.engine(), ..EmbeddedConfig::default() })
+        .await
+        .map_err(|error| Failure::new(Exit::Host, error.to_string()))?;
+    Ok(Arc::new(engine))
+}
+
+fn keyring(config: &ServerConfig) -> Result<Keyring, Failure> {
+    let path = &config.root_key_file;
+    let root = RootKey::load(path).map_err(|error| {
+        let hint = match &error {
+            RootKeyError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                "give its place with `--root-key-file`; without it nothing that is stored can be read".to_owned()
+            }
+            RootKeyError::Io { .. } => "it must be a regular file that the server's user may read".to_owned(),
+            RootKeyError::TooOpen { .. } => String::new(),
+            RootKeyError::Format { .. } => "give the file that `meshkeep init` made, or its backup".to_owned(),
+        };
+        Failure::new(Exit::State, error.to_string()).hint(hint)
+    })?;
+    Ok(Keyring::new(root))
+}
