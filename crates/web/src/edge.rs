@@ -146,3 +146,60 @@ pub(crate) fn wrong_method() -> ApiError {
     ApiError::with_status(StatusCode::METHOD_NOT_ALLOWED, "wrong_method", "this path does not take this method")
         .hint("the Allow header lists what it takes")
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, middleware, routing::get};
+    use http_body_util::BodyExt as _;
+    use meshkeep_core::wire::ErrorBody;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    async fn ask(path: &str) -> (http::response::Parts, String) {
+        async fn panics() -> &'static str {
+            panic!("hunter2")
+        }
+        let metrics = Arc::new(Metrics::new());
+        let router = Router::new()
+            .route("/fine", get(|| async { "fine" }))
+            .route("/panics", get(panics))
+            .method_not_allowed_fallback(|| async { wrong_method() })
+            .fallback(|| async { no_route() })
+            .layer(middleware::from_fn_with_state(metrics, edge));
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let (head, body) = router.oneshot(request).await.unwrap().into_parts();
+        (head, String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_without_its_text() {
+        let (head, body) = ask("/panics").await;
+        assert_eq!(head.status, 500);
+        let error = serde_json::from_str::<ErrorBody>(&body).unwrap().error;
+        assert_eq!(error.code, "internal");
+        assert!(!body.contains("hunter2") && !error.hint.is_empty(), "{body}");
+        assert_eq!(head.headers[REQUEST_ID], error.request_id.as_str());
+    }
+
+    #[tokio::test]
+    async fn every_answer_has_its_headers() {
+        for path in ["/fine", "/panics", "/nothing"] {
+            let (head, _) = ask(path).await;
+            assert_eq!(head.headers[header::CACHE_CONTROL], "no-store");
+            assert_eq!(head.headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+            assert_eq!(head.headers[REQUEST_ID].len(), 36);
+        }
+    }
+
+    #[tokio::test]
+    async fn only_plain_paths_name_something() {
+        assert_eq!(ask("/fine").await.0.status, 200);
+        assert_eq!(ask("/fine?a=%2f").await.0.status, 200, "queries are decoded as ever");
+        for path in
+            ["/f%69ne", "/fine%2f", "/fine%00", "/fine;a", "/fine\u{e9}", "//fine", "/fine/", "/FINE", "/x/../fine"]
+        {
+            assert_eq!(ask(path).await.0.status, 404, "{path}");
+        }
+    }
+}

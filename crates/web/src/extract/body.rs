@@ -9,7 +9,7 @@ use meshkeep_core::{Refusal, RefusalKind};
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use crate::{error::ApiError, extract::fit, state::WebState};
+use crate::{error::ApiError, extract::fit};
 
 /// Bytes of a request body at most.
 pub(crate) const MAX_BODY: usize = 1 << 20;
@@ -26,10 +26,10 @@ impl Document {
     }
 }
 
-impl FromRequest<WebState> for Document {
+impl<S: Send + Sync> FromRequest<S> for Document {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &WebState) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         require_type(request.headers(), &["application/json"])?;
         collect(request).await.map(Self)
     }
@@ -38,10 +38,10 @@ impl FromRequest<WebState> for Document {
 /// A JSON body.
 pub(crate) struct Body<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<WebState> for Body<T> {
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &WebState) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         Document::from_request(request, state).await?.read().map(Self)
     }
 }
@@ -56,10 +56,10 @@ impl YamlText {
     }
 }
 
-impl FromRequest<WebState> for YamlText {
+impl<S: Send + Sync> FromRequest<S> for YamlText {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &WebState) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         require_type(request.headers(), &["text/yaml", "application/yaml", "application/x-yaml", "text/x-yaml"])?;
         let mut bytes = collect(request).await?;
         match String::from_utf8(std::mem::take(&mut *bytes)) {
@@ -90,14 +90,15 @@ async fn collect(request: Request) -> Result<Zeroizing<Vec<u8>>, ApiError> {
     }
     // All of it at once, so that growing leaves no copies behind that are not wiped.
     let bytes = Zeroizing::new(Vec::with_capacity(length.unwrap_or(MAX_BODY)));
-    match tokio::time::timeout(BODY_TIME, fill(request.into_body(), bytes)).await {
-        Ok(done) => done,
-        Err(_) => Err(ApiError::with_status(
-            StatusCode::REQUEST_TIMEOUT,
-            "body_timeout",
-            format!("the body did not arrive within {} seconds", BODY_TIME.as_secs()),
-        )),
-    }
+    within(BODY_TIME, fill(request.into_body(), bytes)).await
+}
+
+async fn within<T>(time: Duration, arrival: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    let late = |_| {
+        let message = format!("the body did not arrive within {} seconds", time.as_secs());
+        Err(ApiError::with_status(StatusCode::REQUEST_TIMEOUT, "body_timeout", message))
+    };
+    tokio::time::timeout(time, arrival).await.unwrap_or_else(late)
 }
 
 async fn fill(mut body: axum::body::Body, mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, ApiError> {
@@ -114,4 +115,47 @@ async fn fill(mut body: axum::body::Body, mut bytes: Zeroizing<Vec<u8>>) -> Resu
 
 fn too_large() -> ApiError {
     Refusal::new(RefusalKind::TooLarge, "too_large", format!("the body is larger than {MAX_BODY} bytes")).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body as Bytes;
+    use bytes::Bytes as Chunk;
+    use futures_util::stream;
+
+    use super::*;
+
+    async fn read(kind: &str, body: Bytes) -> Result<serde_json::Value, String> {
+        let request = Request::builder().header(header::CONTENT_TYPE, kind).body(body).unwrap();
+        let read = Body::<serde_json::Value>::from_request(request, &()).await;
+        read.map(|Body(value)| value).map_err(|error| error.code().to_owned())
+    }
+
+    #[tokio::test]
+    async fn the_type_must_be_stated() {
+        assert!(read("application/json", "{}".into()).await.is_ok());
+        assert!(read("Application/JSON; charset=utf-8", "{}".into()).await.is_ok());
+        for other in ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp"] {
+            assert_eq!(read(other, "{}".into()).await.unwrap_err(), "unsupported_media_type", "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mebibyte_fits_and_a_byte_more_does_not() {
+        let of = |size: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(size - 8));
+        assert!(read("application/json", of(MAX_BODY).into()).await.is_ok());
+        assert_eq!(read("application/json", of(MAX_BODY + 1).into()).await.unwrap_err(), "too_large");
+        // Without a length, in pieces.
+        let pieces = (0..17).map(|_| Ok::<_, std::io::Error>(Chunk::from(vec![b' '; 64 * 1024])));
+        let endless = Bytes::from_stream(stream::iter(pieces));
+        assert_eq!(read("application/json", endless).await.unwrap_err(), "too_large");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_arrive_is_named() {
+        let never = within(Duration::from_millis(50), std::future::pending::<Result<(), ApiError>>()).await;
+        assert_eq!(never.unwrap_err().code(), "body_timeout");
+        let broken = stream::iter([Ok(Chunk::from("{")), Err(std::io::Error::other("gone"))]);
+        assert_eq!(read("application/json", Bytes::from_stream(broken)).await.unwrap_err(), "invalid");
+    }
 }

@@ -4,15 +4,15 @@ use axum::extract::FromRequestParts;
 use http::{header, request::Parts};
 use meshkeep_core::Refusal;
 
-use crate::{error::ApiError, state::WebState};
+use crate::error::ApiError;
 
 /// The version of `If-Match: "3"`; none for `*` and when the header is absent.
 pub(crate) struct IfMatch(pub(crate) Option<u32>);
 
-impl FromRequestParts<WebState> for IfMatch {
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &WebState) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let mut all = parts.headers.get_all(header::IF_MATCH).iter();
         let Some(value) = all.next() else { return Ok(Self(None)) };
         let tag = value.to_str().ok().filter(|_| all.next().is_none()).map(str::trim);

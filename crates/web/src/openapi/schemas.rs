@@ -287,3 +287,152 @@ fn sessions() -> Group {
         ("EventList", object([("events", list_of("Event"))])),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use meshkeep_core::{
+        SecretText, Timestamp,
+        access::Role,
+        id::{ApiKeyId, ProjectId, RoomId, SecretId, ServiceId, SessionId, WorkloadId},
+        secret::SecretKind,
+        wire,
+        workload::SessionState,
+    };
+    use serde::Serialize;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// What the type writes when everything optional is there, against the schema's members.
+    fn compare(schema: &str, written: impl Serialize) {
+        let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        let written = serde_json::to_value(written).unwrap();
+        assert_eq!(members(&written), members(&all()[schema]["properties"]), "{schema}");
+    }
+
+    const TIME: Timestamp = Timestamp::from_millis(0);
+
+    #[test]
+    fn projects_and_keys_are_as_documented() {
+        let (id, project) = (ApiKeyId::from_uuid(Uuid::nil()), ProjectId::from_uuid(Uuid::nil()));
+        let (role, bind, name) = (Role::Admin, true, String::new);
+        compare("Project", wire::Project { id: project, name: name() });
+        compare("ProjectList", wire::ProjectList { projects: vec![] });
+        compare("RoleAnswer", wire::RoleAnswer { role });
+        let value = SecretText::default();
+        compare("ApiKeyCreated", wire::ApiKeyCreated { id, name: name(), description: name(), value, role, bind });
+        let create = wire::ApiKeyCreate { name: name(), description: Some(name()), role: Some(role), bind: Some(bind) };
+        compare("ApiKeyCreate", create);
+        compare("ApiKey", wire::ApiKey { id, name: name(), description: name(), role, bind, created_at: TIME });
+        compare("ApiKeyList", wire::ApiKeyList { keys: vec![] });
+        let detail = wire::ErrorDetail { code: name(), message: name(), hint: name(), request_id: name() };
+        compare("ErrorDetail", &detail);
+        compare("Error", wire::ErrorBody { error: detail });
+    }
+
+    #[test]
+    fn secrets_are_as_documented() {
+        let (id, kind) = (SecretId::from_uuid(Uuid::nil()), SecretKind::Keys);
+        let name: meshkeep_core::name::SecretName = "n".parse().unwrap();
+        let text = String::new;
+        compare(
+            "SecretWrite",
+            wire::SecretWrite {
+                id: Some(text()),
+                name: text(),
+                kind: text(),
+                data: Some(Default::default()),
+                data_base64: Some(SecretText::default()),
+            },
+        );
+        let unset = vec![text()];
+        compare("SecretPatch", wire::SecretPatch { name: Some(text()), set: Some(Default::default()), unset });
+        compare(
+            "SecretSaved",
+            wire::SecretSaved {
+                id,
+                name: name.clone(),
+                kind,
+                version: 1,
+                applies: text(),
+                sessions_on_older: 0,
+                warnings: vec![text()],
+            },
+        );
+        let detail =
+            wire::SecretDetail { version: 1, created_at: TIME, updated_at: TIME, updated_by: text(), used_by: vec![] };
+        compare("SecretItem", wire::SecretItem { id, name, kind, data: Default::default(), detail: Some(detail) });
+        compare("SecretList", wire::SecretList { secrets: vec![] });
+        compare("SecretVersions", wire::SecretVersions { versions: vec![] });
+        let version = wire::SecretVersion { version: 1, created_at: TIME, created_by: text(), entries: vec![] };
+        compare("SecretVersion", version);
+    }
+
+    #[test]
+    fn rooms_and_sessions_are_as_documented() {
+        let (room, text) = (RoomId::from_uuid(Uuid::nil()), String::new);
+        let metadata = Map::new;
+        compare("Room", wire::Room { id: room, name: text(), metadata: metadata(), annotations: Default::default() });
+        compare("RoomList", wire::RoomList { rooms: vec![] });
+        compare("RoomCreate", wire::RoomCreate::default());
+        compare("RoomUpdate", wire::RoomUpdate::default());
+        compare(
+            "Connected",
+            wire::Connected {
+                jwt: SecretText::default(),
+                room_name: text(),
+                project_id: ProjectId::from_uuid(Uuid::nil()),
+                room_url: text(),
+            },
+        );
+        let secret = wire::SecretUse {
+            id: SecretId::from_uuid(Uuid::nil()),
+            name: "n".parse().unwrap(),
+            version: 1,
+            newest: Some(2),
+        };
+        compare("SecretUse", &secret);
+        let progress = wire::LayerProgress { layer: text(), done: 0, total: 0 };
+        compare("LayerProgress", &progress);
+        compare("Reason", wire::Reason { code: text(), message: text(), hint: text() });
+        compare(
+            "Workload",
+            wire::Workload {
+                id: WorkloadId::from_uuid(Uuid::nil()),
+                service_id: ServiceId::from_uuid(Uuid::nil()),
+                service_name: text(),
+                state: text(),
+                reason: None,
+                exit_code: None,
+                restarts: 0,
+                restart_at: Some(TIME),
+                image: text(),
+                image_digest: None,
+                secrets: vec![],
+                pull_secret: None,
+                started_at: None,
+                progress: vec![progress],
+            },
+        );
+        compare(
+            "Session",
+            wire::Session {
+                id: SessionId::from_uuid(Uuid::nil()),
+                room_id: None,
+                room_name: text(),
+                created_at: TIME,
+                is_active: true,
+                participants: None,
+                state: SessionState::Ready,
+                ended_at: None,
+                workloads: Some(vec![]),
+            },
+        );
+        compare("SessionList", wire::SessionList { sessions: vec![] });
+        compare("Event", wire::Event { kind: text(), data: Value::Null, at: TIME });
+        compare("EventList", wire::EventList { events: vec![] });
+        compare("ServiceList", wire::ServiceList { services: vec![] });
+    }
+}

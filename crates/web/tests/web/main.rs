@@ -1,0 +1,3 @@
+//! The edge as clients meet it.
+
+mod tls;
