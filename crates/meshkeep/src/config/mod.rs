@@ -33,8 +33,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// How the listener is protected.
     pub transport: Transport,
-    /// The URL under which clients and services reach this server, without a slash at its end.
-    pub public_url: String,
+    /// What the operator says the server's URL is.
+    pub stated_url: Option<String>,
     /// What is known of registries.
     pub registries: RegistrySettings,
     /// Bytes that image layers may take on the disk.
@@ -71,6 +71,19 @@ impl ServerConfig {
         Self::merge(args, file)
     }
 
+    /// Where the server listens, as a URL.
+    #[must_use]
+    pub fn listen_url(&self) -> String {
+        let scheme = if matches!(self.transport, Transport::Tls { .. }) { "https" } else { "http" };
+        format!("{scheme}://{}", self.listen)
+    }
+
+    /// The URL under which clients and services reach this server, without a slash at its end.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        self.stated_url.clone().unwrap_or_else(|| self.listen_url())
+    }
+
     fn merge(args: &ServeArgs, file: ConfigFile) -> Result<Self, Failure> {
         let server = file.server;
         let data_dir = args.data_dir.clone().or(server.data_dir).ok_or_else(|| {
@@ -86,19 +99,13 @@ impl ServerConfig {
         };
         let tls = (args.tls_cert.clone().or(server.tls_cert), args.tls_key.clone().or(server.tls_key));
         let transport = transport(listen, tls, args.behind_proxy || server.behind_proxy)?;
-        let public_url = match args.public_url.clone().or(server.public_url) {
-            Some(url) => checked_url(&url)?,
-            None => {
-                let scheme = if matches!(transport, Transport::Tls { .. }) { "https" } else { "http" };
-                format!("{scheme}://{listen}")
-            }
-        };
+        let stated_url = args.public_url.clone().or(server.public_url).map(|url| checked_url(&url)).transpose()?;
         Ok(Self {
             data_dir,
             root_key_file,
             listen,
             transport,
-            public_url,
+            stated_url,
             registries: registries(file.registry, &args.insecure_registry)?,
             image_disk_budget: file.images.disk_budget,
             limits: file.limits.over(Limits::default()),
@@ -194,7 +201,7 @@ mod tests {
         assert_eq!(config.data_dir.path(), std::path::Path::new("/srv/b"));
         assert_eq!(config.listen.to_string(), "[::1]:2");
         assert_eq!(config.root_key_file, PathBuf::from("/k"));
-        assert_eq!(config.public_url, "http://[::1]:2");
+        assert_eq!(config.public_url(), "http://[::1]:2");
         assert_eq!(merged("--data-dir /srv/b/", "").unwrap().root_key_file, PathBuf::from("/srv/b.root-key"));
     }
 
@@ -209,7 +216,7 @@ mod tests {
         );
         let tls = merged("--data-dir d --listen 0.0.0.0:1 --tls-cert c --tls-key k", "").unwrap();
         assert!(matches!(tls.transport, Transport::Tls { .. }));
-        assert_eq!(tls.public_url, "https://0.0.0.0:1");
+        assert_eq!(tls.public_url(), "https://0.0.0.0:1");
         assert!(merged("--data-dir d --tls-cert c", "").is_err());
         assert!(merged("--data-dir d --tls-cert c --tls-key k --behind-proxy", "").is_err());
     }
@@ -229,7 +236,7 @@ mod tests {
     #[test]
     fn a_public_url_is_plain() {
         let url = |url: &str| merged(&format!("--data-dir d --public-url {url}"), "");
-        assert_eq!(url("https://mesh.example/x/").unwrap().public_url, "https://mesh.example/x");
+        assert_eq!(url("https://mesh.example/x/").unwrap().public_url(), "https://mesh.example/x");
         for bad in ["ftp://x", "https://u:p@x", "https://x?a", "x"] {
             assert!(url(bad).is_err(), "{bad}");
         }

@@ -10,7 +10,7 @@ mod notify;
 mod parts;
 mod process;
 
-use std::process::ExitCode;
+use std::{net::SocketAddr, process::ExitCode};
 
 use meshkeep_web::{Settings, Tls};
 use tokio::{
@@ -51,12 +51,14 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::host("the server's threads could not be started", &error))
 }
 
-async fn serve(config: ServerConfig, environment: Environment) -> Result<(), Failure> {
+async fn serve(mut config: ServerConfig, environment: Environment) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
     let tls = load_tls(&config.transport)?;
     let lock = parts::lock(&config.data_dir)?;
     // Taken before anything is opened, listened on when all is: a taken port changes no file.
-    let socket = bind(&config)?;
+    let socket = bind(config.listen)?;
+    // Port 0 has become a number.
+    config.listen = socket.local_addr().map_err(|error| Failure::host("the address is not known", &error))?;
     let parts::Opened { control, running, store } = parts::open(&config).await?;
     let listener = listen(socket)?;
 
@@ -64,9 +66,8 @@ async fn serve(config: ServerConfig, environment: Environment) -> Result<(), Fai
     let behind_proxy = config.transport == Transport::BehindProxy;
     let router = meshkeep_web::router(control, Settings { behind_proxy, stopping: stopping.clone() });
     let edge = tokio::spawn(meshkeep_web::serve(listener, tls, router, stopping.clone()));
-    let scheme = if matches!(config.transport, Transport::Tls { .. }) { "https" } else { "http" };
     tracing::info!(
-        listen = %format!("{scheme}://{}", config.listen),
+        listen = %config.listen_url(),
         data_dir = %config.data_dir.path().display(),
         engine = "embedded",
         version = env!("CARGO_PKG_VERSION"),
@@ -97,8 +98,7 @@ fn load_tls(transport: &Transport) -> Result<Option<Tls>, Failure> {
     }
 }
 
-fn bind(config: &ServerConfig) -> Result<TcpSocket, Failure> {
-    let listen = config.listen;
+fn bind(listen: SocketAddr) -> Result<TcpSocket, Failure> {
     let refused = |error: &std::io::Error| {
         let hint = match error.kind() {
             std::io::ErrorKind::AddrInUse => {

@@ -80,7 +80,7 @@ async fn open_with(
     })
     .await
     .map_err(|error| Failure::refusal(Exit::Host, error.refusal()))?;
-    let parts = Parts { store, images, engine, clock, public_url: config.public_url.clone() };
+    let parts = Parts { store, images, engine, clock, public_url: config.public_url() };
     Control::start(parts).await.map_err(|refusal| Failure::refusal(Exit::State, refusal))
 }
 
