@@ -70,11 +70,13 @@ fn init(args: &InitArgs) -> Result<(Initialised, PathBuf), Failure> {
     refuse_what_is_there(&dir, &key_file)?;
 
     let root = RootKey::generate();
+    remove_what_killed_runs_left(dir.parent());
     // Dropped on any failure, and with it everything in it.
     let hidden = tempfile::Builder::new()
-        .prefix(".meshkeep-init-")
+        .prefix(HIDDEN)
         .tempdir_in(dir.parent())
         .map_err(|error| at(dir.parent(), "cannot be written", &error))?;
+    let _alive = lock(hidden.path());
     root.save_new(&key_file).map_err(|error| Failure::new(Exit::State, error.to_string()))?;
     let made = fill(hidden.path(), root, &args.project_name).and_then(|made| {
         put_in_place(hidden.path(), &dir)?;
@@ -90,6 +92,27 @@ fn init(args: &InitArgs) -> Result<(Initialised, PathBuf), Failure> {
             // This run made it a moment ago, and nothing is sealed under it.
             let _ = fs::remove_file(&key_file);
             Err(failure)
+        }
+    }
+}
+
+/// How a directory is called while it is being made.
+const HIDDEN: &str = ".meshkeep-init-";
+
+/// Held while a run is alive; none when another run holds it.
+fn lock(path: &Path) -> Option<File> {
+    let dir = File::open(path).ok()?;
+    rustix::fs::flock(&dir, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok().map(|()| dir)
+}
+
+/// A run that was killed could not remove its directory. What cannot be removed is in nobody's way.
+fn remove_what_killed_runs_left(parent: &Path) {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    for path in
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(HIDDEN)).map(|entry| entry.path())
+    {
+        if lock(&path).is_some() {
+            let _ = fs::remove_dir_all(path);
         }
     }
 }

@@ -17,7 +17,7 @@ pub use environment::Environment;
 pub use file::ConfigFile;
 pub use paths::DataDir;
 
-use crate::serve::{Exit, Failure, ServeArgs};
+use crate::serve::{EngineKind, Exit, Failure, ServeArgs};
 
 /// Where `serve` listens when nobody says otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:4680";
@@ -25,6 +25,8 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:4680";
 /// Everything `serve` needs to know.
 #[derive(Debug)]
 pub struct ServerConfig {
+    /// What runs workloads.
+    pub engine_kind: EngineKind,
     /// Where everything is kept.
     pub data_dir: DataDir,
     /// The root key's file.
@@ -101,6 +103,7 @@ impl ServerConfig {
         let transport = transport(listen, tls, args.behind_proxy || server.behind_proxy)?;
         let stated_url = args.public_url.clone().or(server.public_url).map(|url| checked_url(&url)).transpose()?;
         Ok(Self {
+            engine_kind: args.engine,
             data_dir,
             root_key_file,
             listen,

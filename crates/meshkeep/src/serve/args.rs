@@ -56,3 +56,12 @@ pub enum EngineKind {
     /// Namespaces, cgroups and mounts of this machine, nothing else installed.
     Embedded,
 }
+
+impl EngineKind {
+    /// The word on the command line and in the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+        }
+    }
+}

@@ -69,7 +69,7 @@ async fn serve(mut config: ServerConfig, environment: Environment) -> Result<(),
     tracing::info!(
         listen = %config.listen_url(),
         data_dir = %config.data_dir.path().display(),
-        engine = "embedded",
+        engine = config.engine_kind.as_str(),
         version = env!("CARGO_PKG_VERSION"),
         "ready"
     );

@@ -90,3 +90,12 @@ fn a_run_that_fails_leaves_nothing_behind() {
     one_line(&nowhere, 3, &["there is no directory"]);
     assert!(names(&place).is_empty(), "{:?}", names(&place));
 }
+
+#[test]
+fn what_a_killed_run_left_is_removed_by_the_next() {
+    let place = Place::empty();
+    fs::create_dir(place.path(".meshkeep-init-abc123")).unwrap();
+    fs::write(place.path(".meshkeep-init-abc123/meshkeep.db"), "half").unwrap();
+    assert!(place.init(&[]).status.success());
+    assert_eq!(names(&place), ["data", "data.root-key"]);
+}

@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn yaml_neither() {
         let head = "version: v1\nkind: Service\nmetadata: {name: w}\n";
-        let of = |tail: &str| yaml::<ServiceSpec>(&format!("{head}{tail}")).err().expect("refused").message;
+        let of = |tail: &str| yaml::<ServiceSpec>(&format!("{head}{tail}")).expect_err("refused").message;
         let list = of(&format!("container:\n  image: x\n  environment:\n  - name: A\n    value: [{PLANTED}]\n"));
         assert!(list.contains("line 8"), "{list}");
         for tail in [
