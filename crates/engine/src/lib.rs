@@ -6,7 +6,9 @@
 
 #![deny(unsafe_code)]
 
+pub mod embedded;
 mod engine;
+pub mod redact;
 
 pub use engine::{
     Deliver, Engine, EngineError, ExtraCapability, Limits, LogChunk, LogStream, Observed, ObservedState, Peer, Workload,

@@ -1,0 +1,30 @@
+//! Networks of sessions: one bridge per session, one veth pair per workload, one firewall for all of them.
+//!
+//! Owns: the addresses of sessions, their links and the table `inet meshkeep`, whose rules go by the names of bridges
+//! (`mk…`), so that several servers on one host share it.
+//! What must stay true: a service reaches the services of its own session and, through NAT, the world outside; never
+//! another session, the host, its loopback or a metadata address. Nothing outside begins a connection to a service. A
+//! record is on disk before its bridge exists, and everything else that outlives a crash can be told from the links
+//! themselves, so that the next start finds all of it.
+//!
+//! Within one session services may pretend to be each other (ARP, source addresses): they share one bridge.
+//! Everything here blocks and works in the network namespace of the calling thread.
+
+mod attach;
+mod error;
+mod firewall;
+mod host;
+mod link;
+mod lock;
+mod netlink;
+mod networks;
+mod pool;
+mod records;
+mod session;
+mod sysctl;
+
+pub use attach::attach;
+pub use error::NetError;
+pub use networks::Networks;
+pub use pool::{Ipv4Pool, PoolError};
+pub use session::SessionNetwork;

@@ -1,0 +1,249 @@
+//! The sessions' networks of one server: made, found again and removed.
+//!
+//! Several servers may share a host. Each tells its own bridges by a name made of its directory; the table and the
+//! kernel's forwarding belong to whoever has a bridge, and go with the last one. Whether forwarding was on before is
+//! noted at every bridge, so that whoever removes the last one knows it.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use meshkeep_core::id::SessionId;
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    error::NetError,
+    firewall,
+    host::{self, Link},
+    link,
+    lock::NamespaceLock,
+    netlink::Netlink,
+    pool::{Ipv4Pool, Prefix},
+    records::Records,
+    session::SessionNetwork,
+    sysctl,
+};
+
+/// Forwarding of IPv4 packets between this host's interfaces.
+const FORWARDING: &str = "ipv4/ip_forward";
+
+/// The networks of one server's sessions.
+pub struct Networks {
+    records: Records,
+    pool: Ipv4Pool,
+    /// What the names of this server's bridges begin with.
+    mark: String,
+    state: Mutex<State>,
+}
+
+struct State {
+    sessions: HashMap<SessionId, SessionNetwork>,
+    /// The slice to try first: what was just released is used last, for others may still send to it.
+    next: u32,
+}
+
+impl Networks {
+    /// Opens the records in `dir`, removes what has none, and checks that a firewall can be made; with sessions there
+    /// it is made anew.
+    ///
+    /// # Errors
+    /// No `nft`, a kernel without what the rules need, or a directory that cannot be used.
+    pub fn open(dir: PathBuf, pool: Ipv4Pool) -> Result<Self, NetError> {
+        let records = Records::open(dir)?;
+        let mark = mark(records.dir())?;
+        let _lock = NamespaceLock::acquire()?;
+        let sessions = records.load()?;
+        let mut netlink = Netlink::route().map_err(NetError::kernel("answer about networks"))?;
+        for bridge in bridges(&mut netlink)? {
+            let known = sessions.values().any(|network| network.bridge() == bridge.name);
+            if bridge.name.starts_with(&mark) && !known {
+                remove_bridge(&mut netlink, &bridge.name)?;
+            }
+        }
+        if bridges(&mut netlink)?.is_empty() {
+            firewall::try_out()?
+        } else {
+            firewall::install()?
+        }
+        let next = u32::from_str_radix(&mark[2..], 16).unwrap_or_default() % pool.slices();
+        Ok(Self { records, pool, mark, state: Mutex::new(State { sessions, next }) })
+    }
+
+    /// The session's network, made when it is not there. After a reboot it may get another slice than before, when the
+    /// host has come to use the old one otherwise.
+    ///
+    /// # Errors
+    /// The pool is used up, or the kernel or the disk refused.
+    pub fn ensure_session(&self, id: SessionId) -> Result<SessionNetwork, NetError> {
+        let mut state = self.state();
+        let mut netlink = Netlink::route().map_err(NetError::kernel("answer about networks"))?;
+        if let Some(network) = state.sessions.get(&id)
+            && index(&netlink, network.bridge())?.is_some()
+            && firewall::installed()?
+        {
+            return Ok(network.clone());
+        }
+        let _lock = NamespaceLock::acquire()?;
+        if !firewall::installed()? {
+            firewall::install()?;
+        }
+        let known = state.sessions.get(&id).cloned();
+        if let Some(network) = &known
+            && index(&netlink, network.bridge())?.is_some()
+        {
+            // Whether its making was completed is not known. All of it may be repeated.
+            set_up(&mut netlink, network)?;
+            return Ok(network.clone());
+        }
+        let (slot, network) = self.choose(&mut netlink, &state, known)?;
+        self.records.write(id, &network)?;
+        state.sessions.insert(id, network.clone());
+        state.next = (slot + 1) % self.pool.slices();
+        add_bridge(&mut netlink, &network)?;
+        set_up(&mut netlink, &network)?;
+        Ok(network)
+    }
+
+    /// Removes the session's network, with all that is attached to it. One that is not there is no failure.
+    ///
+    /// # Errors
+    /// The kernel or the disk refused; what was done stays done, and the call may be repeated.
+    pub fn remove_session(&self, id: SessionId) -> Result<(), NetError> {
+        let mut state = self.state();
+        let Some(network) = state.sessions.get(&id) else { return Ok(()) };
+        let mut netlink = Netlink::route().map_err(NetError::kernel("answer about networks"))?;
+        let _lock = NamespaceLock::acquire()?;
+        remove_bridge(&mut netlink, network.bridge())?;
+        self.records.remove(id)?;
+        state.sessions.remove(&id);
+        Ok(())
+    }
+
+    /// Makes the firewall again when someone removed it from under running sessions.
+    ///
+    /// # Errors
+    /// The kernel or `nft` refused.
+    pub fn check_firewall(&self) -> Result<(), NetError> {
+        if self.state().sessions.is_empty() || firewall::installed()? {
+            return Ok(());
+        }
+        let _lock = NamespaceLock::acquire()?;
+        firewall::install()
+    }
+
+    /// The sessions that have a network here.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionId> {
+        self.state().sessions.keys().copied().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A slice that nothing on this host uses: the one that the session had, else the next free one.
+    fn choose(
+        &self,
+        netlink: &mut Netlink,
+        state: &State,
+        known: Option<SessionNetwork>,
+    ) -> Result<(u32, SessionNetwork), NetError> {
+        let mut taken = host::taken(netlink).map_err(NetError::kernel("list its networks"))?;
+        // A route to more than the whole pool cannot be kept clear of; ours are narrower and win.
+        taken.retain(|prefix| prefix.bits >= self.pool.prefix().bits);
+        if let Some(network) = known
+            && !taken.iter().any(|prefix| prefix.overlaps(network.slice()))
+        {
+            return Ok((state.next, network));
+        }
+        taken.extend(state.sessions.values().map(SessionNetwork::slice));
+        let free = |slice: Prefix| !taken.iter().any(|prefix| prefix.overlaps(slice));
+        // Of another pool than today's, the same number means another slice.
+        let named = |bridge: &str| state.sessions.values().any(|network| network.bridge() == bridge);
+        let slices = self.pool.slices();
+        (0..slices)
+            .map(|step| (state.next + step) % slices)
+            .map(|slot| (slot, self.pool.slice(slot), format!("{}{slot:03x}", self.mark)))
+            .find(|(_, slice, bridge)| free(*slice) && !named(bridge))
+            .map(|(slot, slice, bridge)| (slot, SessionNetwork::new(bridge, slice)))
+            .ok_or_else(|| NetError::PoolExhausted { pool: self.pool.to_string() })
+    }
+}
+
+/// What the names of a server's bridges begin with: `mk` and five digits of a hash of its directory. The directory's
+/// number is part of it, for servers that share a network may see different files under one path.
+fn mark(dir: &Path) -> Result<String, NetError> {
+    let unreadable = |source: io::Error| NetError::Record { path: dir.to_owned(), what: "read", source };
+    let path = fs::canonicalize(dir).map_err(unreadable)?;
+    let metadata = fs::metadata(&path).map_err(unreadable)?;
+    let mut hash = Sha256::new();
+    hash.update(path.as_os_str().as_bytes());
+    hash.update(metadata.dev().to_be_bytes());
+    hash.update(metadata.ino().to_be_bytes());
+    let hash = hash.finalize();
+    Ok(format!("mk{:02x}{:02x}{:x}", hash[0], hash[1], hash[2] >> 4))
+}
+
+/// The bridges of all servers.
+fn bridges(netlink: &mut Netlink) -> Result<Vec<Link>, NetError> {
+    let is_bridge = |name: &str| {
+        name.len() == 10 && name.strip_prefix("mk").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    let mut links = host::links(netlink).map_err(NetError::kernel("list its links"))?;
+    links.retain(|link| is_bridge(&link.name));
+    Ok(links)
+}
+
+fn index(netlink: &Netlink, name: &str) -> Result<Option<u32>, NetError> {
+    netlink.index(name).map_err(NetError::kernel(format!("find the link {name}")))
+}
+
+/// Makes the bridge, and notes at it whether forwarding was on before any server came.
+fn add_bridge(netlink: &mut Netlink, network: &SessionNetwork) -> Result<(), NetError> {
+    let name = network.bridge();
+    let before = match bridges(netlink)?.into_iter().next() {
+        Some(other) => other.note,
+        None => before_us(&sysctl::read(FORWARDING)?),
+    };
+    netlink
+        .run([link::add_bridge(name, network.gateway()), link::note(name, &before)])
+        .map_err(NetError::kernel(format!("make the bridge {name}")))
+}
+
+/// Everything that makes a bridge a session's network.
+fn set_up(netlink: &mut Netlink, network: &SessionNetwork) -> Result<(), NetError> {
+    let name = network.bridge();
+    let index = index(netlink, name)?.ok_or_else(|| NetError::NoBridge { bridge: name.to_owned() })?;
+    sysctl::write_if_there(&format!("ipv6/conf/{name}/disable_ipv6"), "1")?;
+    sysctl::write(&format!("ipv4/conf/{name}/rp_filter"), "1")?;
+    sysctl::write(&format!("ipv4/conf/{name}/route_localnet"), "0")?;
+    netlink
+        .run([link::add_address(index, network.gateway(), network.prefix()), link::up(index)])
+        .map_err(NetError::kernel(format!("give the bridge {name} its address")))?;
+    if sysctl::read(FORWARDING)? == "0" {
+        sysctl::write(FORWARDING, "1")?;
+    }
+    Ok(())
+}
+
+/// Removes a bridge; with the last one of the host the table goes, and forwarding becomes what it was.
+fn remove_bridge(netlink: &mut Netlink, name: &str) -> Result<(), NetError> {
+    let bridges = bridges(netlink)?;
+    let last = !bridges.iter().any(|bridge| bridge.name != name);
+    if let Some(bridge) = bridges.iter().find(|bridge| bridge.name == name) {
+        // First forwarding: what it was is known only as long as the bridge is there.
+        if last && bridge.note == before_us("0") {
+            sysctl::write(FORWARDING, "0")?;
+        }
+        netlink.run([link::remove(name)]).map_err(NetError::kernel(format!("remove the bridge {name}")))?;
+    }
+    if last { firewall::remove() } else { Ok(()) }
+}
+
+fn before_us(forwarding: &str) -> String {
+    format!("meshkeep; before it, ip_forward was {forwarding}")
+}
