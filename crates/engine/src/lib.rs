@@ -9,6 +9,8 @@
 pub mod embedded;
 mod engine;
 pub mod redact;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use engine::{
     Deliver, Engine, EngineError, ExtraCapability, Limits, LogChunk, LogStream, Observed, ObservedState, Peer, Workload,

@@ -188,8 +188,9 @@ impl Images {
             .zip(&resolved.diff_ids)
             .filter(|(blob, diff_id)| seen.insert((blob.digest.clone(), (*diff_id).clone())))
             .collect();
-        let fetches =
-            wanted.into_iter().map(|(blob, diff_id)| self.inner.puller.layer(access, blob, diff_id, progress));
+        let fetch = |(blob, diff_id)| self.inner.puller.layer(access, blob, diff_id, progress);
+        // As values: with the closure inside, the compiler cannot see that the whole fetch may move between threads.
+        let fetches: Vec<_> = wanted.into_iter().map(fetch).collect();
         stream::iter(fetches).buffer_unordered(LAYERS_AT_ONCE).try_collect().await
     }
 }

@@ -22,6 +22,7 @@ pub use nouns::{
     project::Project,
     room::Room,
     secret::{Secret, SecretSummary, SecretVersion},
+    secret_use::SecretUse,
     service::{Scope, Service, ServiceRef},
     session::Session,
     workload::{Workload, WorkloadUpdate},

@@ -156,7 +156,7 @@ impl Tx {
         one_row(&done, "workload")
     }
 
-    /// Records that it is launched anew by hand: another manifest, other versions.
+    /// Records that it is launched anew by hand: another manifest, other versions, an image that was proven anew.
     ///
     /// # Errors
     /// When it is not there.
@@ -164,14 +164,15 @@ impl Tx {
         let sealed = seal_spec(&self.project_key(project).await?, &place(project, workload.id), &workload.spec);
         let failed = self.failed("");
         let done = sqlx::query(
-            "UPDATE workloads SET manifest = $1, secrets = $2, pull_secret = $3, state = $4, attempt = $5, restarts = 0 \
-             WHERE id = $6",
+            "UPDATE workloads SET manifest = $1, secrets = $2, pull_secret = $3, state = $4, attempt = $5, image = $6, \
+             restarts = 0 WHERE id = $7",
         )
         .bind(sealed.as_bytes())
         .bind(json(&workload.secrets))
         .bind(workload.pull_secret.as_ref().map(json))
         .bind(json(&workload.state))
         .bind(i64::from(workload.attempt))
+        .bind(workload.image.as_deref())
         .bind(workload.id.to_string())
         .execute(self.db())
         .await

@@ -1,0 +1,124 @@
+//! Who is asking: every operation takes a [`Caller`] and checks it itself.
+
+use meshkeep_core::{
+    Refusal, RefusalKind,
+    access::{Action, Grant, allows},
+    id::{ApiKeyId, ProjectId},
+};
+use meshkeep_store::AuditEntry;
+
+/// Where a request came from, for the audit and the log.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The peer's address, or `local`.
+    pub address: String,
+    /// Under which the log knows the request.
+    pub request_id: String,
+}
+
+/// An authenticated caller.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    identity: Identity,
+    project: ProjectId,
+    grant: Grant,
+    /// Where the request came from.
+    pub origin: Origin,
+}
+
+/// How the caller showed who it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// With an API key.
+    ApiKey {
+        /// The key.
+        id: ApiKeyId,
+        /// Its name.
+        name: String,
+    },
+    /// With a participant token that the key's holder signed.
+    Participant {
+        /// The signing key.
+        key: ApiKeyId,
+        /// The participant's name.
+        name: String,
+    },
+}
+
+impl Caller {
+    /// A caller whose credential was checked. Only the authentication calls this.
+    pub(crate) const fn new(identity: Identity, project: ProjectId, grant: Grant, origin: Origin) -> Self {
+        Self { identity, project, grant, origin }
+    }
+
+    /// The caller's own project.
+    #[must_use]
+    pub const fn project(&self) -> ProjectId {
+        self.project
+    }
+
+    /// Role and bind right.
+    #[must_use]
+    pub const fn grant(&self) -> Grant {
+        self.grant
+    }
+
+    /// How the caller showed who it is.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// How the audit names the caller.
+    #[must_use]
+    pub fn actor(&self) -> String {
+        match &self.identity {
+            Identity::ApiKey { id, name } => format!("key {name} ({id})"),
+            Identity::Participant { key, name } => format!("participant {name} (key {key})"),
+        }
+    }
+
+    /// How the access log names the caller: an id, nothing that a client chose.
+    #[must_use]
+    pub fn log_id(&self) -> String {
+        match &self.identity {
+            Identity::ApiKey { id, .. } | Identity::Participant { key: id, .. } => id.to_string(),
+        }
+    }
+
+    /// The audit's row for what the caller does to `object`.
+    pub(crate) fn audited(&self, action: &str, object: impl Into<String>) -> AuditEntry {
+        let Origin { address, request_id } = &self.origin;
+        AuditEntry {
+            project: Some(self.project),
+            actor: self.actor(),
+            action: action.to_owned(),
+            object: object.into(),
+            origin: format!("{address} request {request_id}"),
+        }
+    }
+
+    /// Refuses other projects, whether they exist or not, and actions beyond the caller's role.
+    ///
+    /// # Errors
+    /// `Forbidden`, in words that do not tell the two apart from a project that does not exist.
+    pub fn may(&self, project: ProjectId, action: Action) -> Result<(), Refusal> {
+        if project != self.project {
+            return Err(Refusal::new(
+                RefusalKind::Forbidden,
+                "other_project",
+                "this credential does not belong to that project",
+            )
+            .hint("use an API key of the project, or the project id inside the key"));
+        }
+        if allows(self.grant, action) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            RefusalKind::Forbidden,
+            "not_allowed",
+            format!("a {} key{} may not do this", self.grant.role, if self.grant.bind { "" } else { " without bind" }),
+        )
+        .hint("ask an admin of the project for a key with the right that is needed"))
+    }
+}

@@ -1,0 +1,95 @@
+//! Secret-like `environment` values of a manifest: sealed with it in the store, `[redacted]` in every answer, kept when
+//! a client sends `[redacted]` back.
+
+use meshkeep_core::{
+    Refusal,
+    secret::REDACTED,
+    service::{ContainerSpec, ServiceSpec},
+};
+
+/// Words that make a variable's name secret-like, as a whole `_`-separated part of it.
+const SECRET_WORDS: [&str; 16] = [
+    "KEY",
+    "APIKEY",
+    "TOKEN",
+    "SECRET",
+    "SECRETS",
+    "PASSWORD",
+    "PASSWD",
+    "PASS",
+    "PWD",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "PRIVATE",
+    "AUTH",
+    "DSN",
+    "COOKIE",
+    "JWT",
+];
+
+/// Whether a variable of this name likely holds a secret.
+#[must_use]
+pub fn is_secret_like(name: &str) -> bool {
+    name.split('_').any(|part| SECRET_WORDS.iter().any(|word| part.eq_ignore_ascii_case(word)))
+}
+
+/// The manifest as it may be shown.
+#[must_use]
+pub fn shown(mut spec: ServiceSpec) -> ServiceSpec {
+    for entry in entries_mut(&mut spec) {
+        if let Some(value) = entry.value.as_mut().filter(|_| is_secret_like(&entry.name)) {
+            REDACTED.clone_into(value);
+        }
+    }
+    spec
+}
+
+/// Puts stored values where the client sent `[redacted]` for a secret-like name; true when there was such a value.
+///
+/// # Errors
+/// `Invalid` when nothing is stored under that name.
+pub fn keep_redacted(spec: &mut ServiceSpec, stored: Option<&ServiceSpec>) -> Result<bool, Refusal> {
+    let mut kept_some = false;
+    for (position, entry) in entries_mut(spec).enumerate() {
+        if entry.value.as_deref() != Some(REDACTED) || !is_secret_like(&entry.name) {
+            continue;
+        }
+        let kept = stored
+            .and_then(|stored| stored.container.as_ref())
+            .and_then(|container| container.environment.iter().find(|kept| kept.name == entry.name))
+            .and_then(|kept| kept.value.clone());
+        match kept {
+            Some(value) => {
+                entry.value = Some(value);
+                kept_some = true;
+            }
+            None => {
+                return Err(Refusal::invalid(
+                    &format!("container.environment[{position}].value"),
+                    format!("is `{REDACTED}`, but no value is stored under this name"),
+                )
+                .hint("send the value itself"));
+            }
+        }
+    }
+    Ok(kept_some)
+}
+
+fn entries_mut(spec: &mut ServiceSpec) -> impl Iterator<Item = &mut meshkeep_core::service::EnvironmentEntry> {
+    spec.container.iter_mut().flat_map(|ContainerSpec { environment, .. }| environment.iter_mut())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_words_make_a_name_secret_like() {
+        for name in ["API_KEY", "key", "DB_PASSWORD", "Github_Token"] {
+            assert!(is_secret_like(name), "{name}");
+        }
+        for name in ["MONKEY", "KEYBOARD", "TOKENIZER_PATH", "AUTHOR", "PORT"] {
+            assert!(!is_secret_like(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The operations, by noun. Each checks its caller first, does one thing in one transaction, and writes the audit's row
+//! in that transaction: what cannot be audited does not happen.
+
+mod api_keys;
+mod authenticate;
+mod connect;
+mod projects;
+mod rooms;
+mod secrets;
+pub(crate) mod services;
+mod sessions;

@@ -1,0 +1,5 @@
+//! Secrets: saving, reading without values, revealing, deleting.
+
+mod delete;
+mod read;
+mod save;

@@ -1,0 +1,131 @@
+//! Reads: names and `[redacted]`, unless an admin asks for values, which is audited before they are answered.
+
+use std::collections::BTreeMap;
+
+use meshkeep_core::{
+    Refusal,
+    access::Action,
+    id::{ProjectId, SecretId},
+    secret::REDACTED,
+    wire::{self, SecretDetail, SecretItem, SecretRevealed},
+};
+use meshkeep_store::{Secret, SecretSummary, ServiceRef, Tx};
+
+use crate::{
+    Caller, Control,
+    refusals::{not_found, refused},
+};
+
+impl Control {
+    /// All secrets, by name.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn list_secrets(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        detail: bool,
+    ) -> Result<wire::SecretList, Refusal> {
+        caller.may(project, Action::ReadSecrets)?;
+        let mut tx = self.store().read("list secrets").await.map_err(refused)?;
+        let secrets = tx.secrets(project).await.map_err(refused)?;
+        let users = if detail { tx.secret_users(project).await.map_err(refused)? } else { Vec::new() };
+        let secrets = secrets.into_iter().map(|secret| item(secret, detail.then_some(&*users))).collect();
+        Ok(wire::SecretList { secrets })
+    }
+
+    /// One secret.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn secret(&self, caller: &Caller, project: ProjectId, id: SecretId) -> Result<SecretItem, Refusal> {
+        caller.may(project, Action::ReadSecrets)?;
+        let mut tx = self.store().read("secret").await.map_err(refused)?;
+        let secret = found(&mut tx, project, id).await?;
+        let users = tx.secret_users(project).await.map_err(refused)?;
+        Ok(item(secret, Some(&users)))
+    }
+
+    /// The values of the newest version.
+    ///
+    /// # Errors
+    /// `NotFound`; when the audit cannot be written, nothing is revealed.
+    pub async fn reveal_secret(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        id: SecretId,
+    ) -> Result<SecretRevealed, Refusal> {
+        caller.may(project, Action::Reveal)?;
+        let mut tx = self.store().write("reveal secret").await.map_err(refused)?;
+        let secret = found(&mut tx, project, id).await?;
+        let Secret { name, kind, version, .. } = secret;
+        let data = tx.open_secret(project, id, version).await.map_err(refused)?.ok_or_else(|| not_found("secret"))?;
+        tx.audit(&caller.audited("secret.reveal", format!("{id} version {version}"))).await.map_err(refused)?;
+        tx.commit().await.map_err(refused)?;
+        Ok(SecretRevealed { id, name, kind, version, data })
+    }
+
+    /// Every save, newest first.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn secret_versions(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        id: SecretId,
+    ) -> Result<wire::SecretVersions, Refusal> {
+        caller.may(project, Action::ReadSecrets)?;
+        let mut tx = self.store().read("secret versions").await.map_err(refused)?;
+        let secret = found(&mut tx, project, id).await?;
+        let versions = tx.secret_versions(&secret).await.map_err(refused)?;
+        let shown = |version: meshkeep_store::SecretVersion| wire::SecretVersion {
+            version: version.version,
+            created_at: version.created_at,
+            created_by: version.created_by,
+            entries: version.summary.0.keys().map(ToString::to_string).collect(),
+        };
+        Ok(wire::SecretVersions { versions: versions.into_iter().map(shown).collect() })
+    }
+
+    /// Names of the services that name it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn secret_usage(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        id: SecretId,
+    ) -> Result<Vec<String>, Refusal> {
+        caller.may(project, Action::ReadSecrets)?;
+        let mut tx = self.store().read("secret usage").await.map_err(refused)?;
+        found(&mut tx, project, id).await?;
+        let users = tx.secret_users(project).await.map_err(refused)?;
+        Ok(users_of(id, &users))
+    }
+}
+
+/// The secret of this id.
+pub(super) async fn found(tx: &mut Tx, project: ProjectId, id: SecretId) -> Result<Secret, Refusal> {
+    tx.secret(project, id).await.map_err(refused)?.ok_or_else(|| not_found("secret"))
+}
+
+/// Names of the services that name a secret, by name.
+pub(super) fn users_of(id: SecretId, users: &[(SecretId, ServiceRef)]) -> Vec<String> {
+    users.iter().filter(|(secret, _)| *secret == id).map(|(_, service)| service.name.to_string()).collect()
+}
+
+fn item(secret: Secret, users: Option<&[(SecretId, ServiceRef)]>) -> SecretItem {
+    let Secret { id, name, kind, version, summary, created_at, updated_at, updated_by, .. } = secret;
+    let detail =
+        users.map(|users| SecretDetail { version, created_at, updated_at, updated_by, used_by: users_of(id, users) });
+    SecretItem { id, name, kind, data: shown(summary), detail }
+}
+
+fn shown(summary: SecretSummary) -> BTreeMap<String, String> {
+    let text = |value: Option<String>| value.unwrap_or_else(|| REDACTED.to_owned());
+    summary.0.into_iter().map(|(name, value)| (name.into(), text(value))).collect()
+}

@@ -1,0 +1,97 @@
+//! What a manifest must fulfil beyond its own meaning: its image and secrets exist as what they are named for, and its
+//! environment is one that Linux takes.
+
+use meshkeep_core::{
+    Refusal, RefusalKind,
+    environment::{Sources, assemble},
+    id::{ProjectId, SecretId},
+    manifest::{self, Checked},
+    name::ServiceName,
+    secret::SecretKind,
+    service::ServiceSpec,
+};
+use meshkeep_image::Reference;
+use meshkeep_store::{Scope, Secret, Tx};
+
+use crate::refusals::refused;
+
+/// What a manifest that fulfils the rules names.
+pub(super) struct Ruled {
+    /// `metadata.name`.
+    pub(super) name: ServiceName,
+    /// Its secret keys and its pull secret.
+    pub(super) secrets: Vec<SecretId>,
+}
+
+/// Whether the manifest names secrets.
+pub(super) fn binds(spec: &ServiceSpec) -> bool {
+    spec.container.as_ref().is_some_and(|container| !container.secrets.is_empty() || container.pull_secret.is_some())
+}
+
+/// Checks a manifest before it is saved.
+///
+/// # Errors
+/// `Invalid`, naming the member and the id.
+pub(super) async fn check(tx: &mut Tx, project: ProjectId, scope: Scope, spec: &ServiceSpec) -> Result<Ruled, Refusal> {
+    let checked = manifest::check(spec)?;
+    if let Some(container) = &spec.container {
+        container.image.parse::<Reference>().map_err(|why| Refusal::invalid("container.image", why))?;
+    }
+    refuse_in_rooms(scope, &checked)?;
+    let mut keys = Vec::new();
+    for (position, id) in checked.secrets.iter().enumerate() {
+        let field = format!("container.secrets[{position}]");
+        keys.push(reference(tx, project, &field, *id, SecretKind::Keys).await?);
+    }
+    if let Some(id) = checked.pull_secret {
+        reference(tx, project, "container.pull_secret", id, SecretKind::Docker).await?;
+    }
+    check_size(tx, &keys, &checked).await?;
+    let secrets = checked.secrets.into_iter().chain(checked.pull_secret).collect();
+    Ok(Ruled { name: checked.name, secrets })
+}
+
+/// Rooms are opened to more people than projects.
+fn refuse_in_rooms(scope: Scope, checked: &Checked) -> Result<(), Refusal> {
+    let field = match scope {
+        Scope::Project => return Ok(()),
+        Scope::Room(_) if !checked.secrets.is_empty() => "container.secrets",
+        Scope::Room(_) if checked.pull_secret.is_some() => "container.pull_secret",
+        Scope::Room(_) => return Ok(()),
+    };
+    Err(Refusal::invalid(field, "names a project's secret, which a room service may not")
+        .hint("make it a project service"))
+}
+
+async fn reference(
+    tx: &mut Tx,
+    project: ProjectId,
+    field: &str,
+    id: SecretId,
+    wanted: SecretKind,
+) -> Result<Secret, Refusal> {
+    let secret = tx.secret(project, id).await.map_err(refused)?;
+    let secret = secret.ok_or_else(|| {
+        Refusal::invalid(field, format!("names {id}, which is no secret of this project")).hint("list the secrets")
+    })?;
+    if secret.kind == wanted {
+        return Ok(secret);
+    }
+    Err(match wanted {
+        SecretKind::Keys => Refusal::invalid(field, format!("names {id}, which is a pull secret"))
+            .hint("a pull secret never enters a container; name it in `container.pull_secret`"),
+        SecretKind::Docker => Refusal::invalid(field, format!("names {id}, which is a secret key"))
+            .hint("name a pull secret (type `docker`)"),
+    })
+}
+
+/// As at launch, but for the image's own variables, which are not known yet.
+async fn check_size(tx: &mut Tx, keys: &[Secret], checked: &Checked) -> Result<(), Refusal> {
+    let mut secret_keys = Vec::with_capacity(keys.len());
+    for secret in keys {
+        let opened = tx.open_secret(secret.project, secret.id, secret.version).await.map_err(refused)?;
+        secret_keys.push((secret.name.clone(), opened.unwrap_or_default()));
+    }
+    let sources = Sources { secret_keys: &secret_keys, manifest: &checked.environment, ..Sources::default() };
+    assemble(&sources).map(drop).map_err(|refusal| Refusal { kind: RefusalKind::Invalid, ..refusal })
+}

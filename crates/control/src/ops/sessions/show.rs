@@ -1,0 +1,113 @@
+//! Sessions as they are shown: what is recorded, and over it what is newer.
+
+use std::collections::BTreeMap;
+
+use meshkeep_core::{
+    Timestamp,
+    id::SecretId,
+    plan::session_state,
+    secret::SecretRef,
+    wire,
+    workload::{SessionState, WorkloadState},
+};
+use meshkeep_image::{Digest, Image};
+use meshkeep_store::{Session, StoreError, Tx, Workload};
+
+use crate::reconcile::{Live, LiveWorkload};
+
+/// Newest versions, by secret.
+type Newest = BTreeMap<SecretId, u32>;
+
+/// A session with its workloads.
+pub(super) async fn whole(tx: &mut Tx, live: &Live, session: Session) -> Result<wire::Session, StoreError> {
+    let workloads = tx.workloads(session.project, session.id).await?;
+    let newest = match session.ended_at {
+        None => Some(tx.newest_secret_versions(session.project).await?),
+        Some(_) => None,
+    };
+    Ok(self::session(live, session, Some(workloads), newest.as_ref()))
+}
+
+/// A session, with workloads where they were read.
+pub(super) fn session(
+    live: &Live,
+    session: Session,
+    workloads: Option<Vec<Workload>>,
+    newest: Option<&Newest>,
+) -> wire::Session {
+    let is_active = session.ended_at.is_none();
+    let state = if is_active { session_state(&live.states(session.id)) } else { SessionState::Ended };
+    let shown = |recorded: Workload| {
+        let newer = live.get(recorded.id).filter(|_| is_active);
+        workload(Whole::of(recorded, newer, session.ended_at), newest)
+    };
+    wire::Session {
+        id: session.id,
+        room_id: session.room,
+        room_name: session.room_name.into(),
+        created_at: session.created_at,
+        is_active,
+        participants: None,
+        state,
+        ended_at: session.ended_at,
+        workloads: workloads.map(|workloads| workloads.into_iter().map(shown).collect()),
+    }
+}
+
+/// A workload with the newest word on it.
+struct Whole {
+    recorded: Workload,
+    newer: LiveWorkload,
+}
+
+impl Whole {
+    fn of(recorded: Workload, newer: Option<LiveWorkload>, ended: Option<Timestamp>) -> Self {
+        let newer = newer.unwrap_or_else(|| {
+            let mut state = recorded.state.clone();
+            // Its session's end was recorded, its own not: the server was killed meanwhile.
+            if ended.is_some() && !is_final(&state) {
+                state = WorkloadState::Stopped;
+            }
+            LiveWorkload::recorded(&recorded, state, digest(&recorded))
+        });
+        Self { recorded, newer }
+    }
+}
+
+const fn is_final(state: &WorkloadState) -> bool {
+    matches!(state, WorkloadState::Exited { .. } | WorkloadState::Failed { .. } | WorkloadState::Stopped)
+}
+
+fn digest(workload: &Workload) -> Option<Digest> {
+    let image: Image = serde_json::from_str(workload.image.as_deref()?).ok()?;
+    Some(image.digest)
+}
+
+fn workload(Whole { recorded, newer }: Whole, newest: Option<&Newest>) -> wire::Workload {
+    let reason = match &newer.state {
+        WorkloadState::Failed { reason } => Some(reason),
+        _ => newer.last_reason.as_ref(),
+    };
+    wire::Workload {
+        id: recorded.id,
+        service_id: recorded.service,
+        service_name: recorded.service_name.into(),
+        state: newer.state.as_str().to_owned(),
+        reason: reason.map(wire::Reason::from),
+        exit_code: newer.exit_code,
+        restarts: newer.restarts,
+        restart_at: newer.restart_at,
+        image: recorded.spec.container.map(|container| container.image).unwrap_or_default(),
+        image_digest: newer.image_digest.map(Into::into),
+        secrets: recorded.secrets.into_iter().map(|secret| used(secret, newest)).collect(),
+        pull_secret: recorded.pull_secret.map(|secret| used(secret, newest)),
+        started_at: newer.started_at,
+        progress: newer.progress,
+    }
+}
+
+fn used(secret: SecretRef, newest: Option<&Newest>) -> wire::SecretUse {
+    let SecretRef { id, name, version, .. } = secret;
+    let newest = newest.and_then(|newest| newest.get(&id)).copied().filter(|newest| *newest > version);
+    wire::SecretUse { id, name, version, newest }
+}

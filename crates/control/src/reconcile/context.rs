@@ -1,0 +1,142 @@
+//! What every driver works with.
+
+use std::sync::Arc;
+
+use meshkeep_core::{Refusal, RefusalKind, SecretText, Timestamp, secret::PullCredential};
+use meshkeep_engine::Observed;
+use meshkeep_image::{Image, ImageError, Progress, Reference};
+use meshkeep_store::{StoreError, WorkloadUpdate};
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Launch, Live, Recipe, observer::Observations, recipe::deleted};
+use crate::{
+    control::Parts,
+    probe::Prober,
+    refusals::{chain, internal, refused},
+};
+
+/// Handles, and what is known of all workloads.
+pub(crate) struct Context {
+    /// Store, images, engine, clock and settings.
+    pub(crate) parts: Parts,
+    /// The newest word on each workload.
+    pub(crate) live: Live,
+    /// For liveness paths.
+    pub(crate) prober: Prober,
+    /// What the engine has.
+    pub(crate) observations: watch::Receiver<Observations>,
+    /// Cancelled when the server stops.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Context {
+    pub(super) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    /// What the engine has of a workload.
+    pub(super) fn observed(&self, launch: &Launch) -> Option<Observed> {
+        self.observations.borrow().get(&launch.id).cloned()
+    }
+
+    /// Proves with the recipe's pull secret that the image may be had, and makes its layers present.
+    ///
+    /// # Errors
+    /// In the image's words; none names a value.
+    pub(crate) async fn fetch(&self, recipe: &Recipe, progress: Arc<dyn Progress>) -> Result<Image, Refusal> {
+        let image = recipe.spec.container.as_ref().map_or("", |container| container.image.as_str());
+        let reference: Reference = image.parse().map_err(|why| ImageError::Reference(why).refusal())?;
+        let credential = self.credential(recipe).await?;
+        self.parts.images.fetch(&reference, credential.as_ref(), progress).await.map_err(|error| error.refusal())
+    }
+
+    async fn credential(&self, recipe: &Recipe) -> Result<Option<PullCredential>, Refusal> {
+        let Some(secret) = &recipe.pull_secret else { return Ok(None) };
+        let mut tx = self.parts.store.read("open pull secret").await.map_err(refused)?;
+        let opened = tx.open_secret(secret.project, secret.id, secret.version).await.map_err(refused)?;
+        let mut entries = opened.ok_or_else(|| deleted(&format!("the pull secret {} ({})", secret.name, secret.id)))?;
+        let mut member = |name: &str| {
+            entries.remove(name).ok_or_else(|| {
+                let message = format!("the pull secret {} has no {name}", secret.name);
+                Refusal::new(RefusalKind::Invalid, "bad_pull_secret", message).hint("save the pull secret again")
+            })
+        };
+        let (server, username, password): (SecretText, _, _) =
+            (member("server")?, member("username")?, member("password")?);
+        Ok(Some(PullCredential { server: server.expose().to_owned(), username, password }))
+    }
+
+    /// Records where a workload is, with what happened. A store that refuses is logged: the next record, or the next
+    /// start of the server, has it from the engine again.
+    pub(super) async fn save(&self, launch: &Launch, event: Option<(&'static str, Value)>) {
+        if let Err(error) = self.try_save(launch, event).await {
+            tracing::error!(workload = %launch.id, error = %chain(&error), "a state could not be recorded");
+        }
+    }
+
+    async fn try_save(&self, launch: &Launch, event: Option<(&'static str, Value)>) -> Result<(), StoreError> {
+        let image = launch.image.as_ref().map(written);
+        let mut tx = self.parts.store.write("record workload").await?;
+        let update = WorkloadUpdate {
+            state: &launch.state,
+            image: image.as_deref(),
+            attempt: launch.attempt,
+            restarts: launch.restarts,
+            exit_code: launch.exit_code,
+            started_at: launch.started_at,
+        };
+        tx.save_workload(launch.id, &update).await?;
+        if let Some((kind, data)) = event {
+            tx.add_event(launch.session, kind, &data).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Records that it is launched anew by hand, before anything is done for it.
+    ///
+    /// # Errors
+    /// When the store refuses; nothing was changed then.
+    pub(super) async fn save_relaunch(&self, launch: &Launch) -> Result<(), Refusal> {
+        let recorded = meshkeep_store::Workload {
+            id: launch.id,
+            session: launch.session,
+            service: launch.service,
+            service_name: launch.service_name.clone(),
+            place: 0, // stays as it is recorded
+            spec: launch.recipe.spec.clone(),
+            secrets: launch.recipe.secrets.clone(),
+            pull_secret: launch.recipe.pull_secret.clone(),
+            state: launch.state.clone(),
+            image: launch.image.as_ref().map(written),
+            attempt: launch.attempt,
+            restarts: launch.restarts,
+            exit_code: launch.exit_code,
+            started_at: launch.started_at,
+        };
+        let mut tx = self.parts.store.write("relaunch workload").await.map_err(refused)?;
+        tx.relaunch_workload(launch.project, &recorded).await.map_err(refused)?;
+        tx.commit().await.map_err(refused)
+    }
+
+    /// Ends a workload in the engine and forgets it there.
+    ///
+    /// # Errors
+    /// What the engine said; it may be tried again.
+    pub(super) async fn clear(&self, id: meshkeep_core::id::WorkloadId) -> Result<(), Refusal> {
+        use meshkeep_engine::EngineError::NotFound;
+        match self.parts.engine.stop(id, super::driver::GRACE).await {
+            Ok(()) | Err(NotFound(_)) => {}
+            Err(error) => return Err(internal("a service could not be stopped", &error)),
+        }
+        match self.parts.engine.remove(id).await {
+            Ok(()) | Err(NotFound(_)) => Ok(()),
+            Err(error) => Err(internal("what a service left could not be removed", &error)),
+        }
+    }
+}
+
+fn written(image: &Image) -> String {
+    serde_json::to_string(image).expect("an image is JSON")
+}

@@ -1,0 +1,87 @@
+//! The drivers of all running sessions, and the commands to them.
+
+use std::{collections::HashMap, sync::Arc};
+
+use meshkeep_core::{
+    Refusal, RefusalKind,
+    id::{SessionId, WorkloadId},
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    Context, Launch,
+    driver::{Command, Relaunch, drive},
+};
+
+/// Commands that may wait for a driver that is in the middle of a start.
+const WAITING: usize = 8;
+
+/// Who drives what.
+pub(crate) struct Drivers {
+    context: Arc<Context>,
+    tasks: TaskTracker,
+    running: HashMap<WorkloadId, Handle>,
+}
+
+struct Handle {
+    session: SessionId,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Drivers {
+    /// None yet. `tasks` owns those to come.
+    pub(crate) fn new(context: Arc<Context>, tasks: TaskTracker) -> Self {
+        Self { context, tasks, running: HashMap::new() }
+    }
+
+    /// Starts driving a workload that is recorded.
+    pub(crate) fn start(&mut self, launch: Launch) {
+        self.context.live.show(&launch);
+        let (commands, receiver) = mpsc::channel(WAITING);
+        self.running.insert(launch.id, Handle { session: launch.session, commands });
+        self.tasks.spawn(drive(Arc::clone(&self.context), launch, receiver));
+    }
+
+    /// Hands a workload what it shall be from now on; the answer comes when that is recorded.
+    pub(crate) async fn relaunch(&self, id: WorkloadId, relaunch: Relaunch) -> Result<(), Refusal> {
+        let gone = || Refusal::new(RefusalKind::Unavailable, "stopping", "the server is stopping; try again");
+        let handle = self.running.get(&id).ok_or_else(gone)?;
+        let (done, answer) = oneshot::channel();
+        handle.commands.send(Command::Relaunch(Box::new(relaunch), done)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    /// Takes a session's drivers away, to be ended.
+    pub(crate) fn take(&mut self, session: SessionId) -> Ending {
+        let ids: Vec<_> = self.running.iter().filter(|(_, h)| h.session == session).map(|(id, _)| *id).collect();
+        let commands = ids.iter().filter_map(|id| self.running.remove(id)).map(|handle| handle.commands).collect();
+        Ending { context: Arc::clone(&self.context), session, commands }
+    }
+}
+
+/// A session whose record has ended, and the drivers that do not know it yet.
+pub(crate) struct Ending {
+    context: Arc<Context>,
+    session: SessionId,
+    commands: Vec<mpsc::Sender<Command>>,
+}
+
+impl Ending {
+    /// Stops all workloads side by side, then releases what they shared. When the server stops in the middle of it, the
+    /// next start does the rest.
+    pub(crate) async fn finish(self) {
+        let stops = self.commands.iter().map(|commands| async {
+            let (done, answer) = oneshot::channel();
+            if commands.send(Command::Stop(done)).await.is_ok() {
+                // An error means that the server stops.
+                let _ = answer.await;
+            }
+        });
+        futures_util::future::join_all(stops).await;
+        self.context.live.forget(self.session);
+        if !self.context.stopping.is_cancelled() {
+            self.context.release(self.session).await;
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! One workload of a running session, in memory: what is recorded of it and where its driver is.
+
+use std::sync::Arc;
+
+use meshkeep_core::{
+    Refusal, Timestamp,
+    id::{ProjectId, ServiceId, SessionId, WorkloadId},
+    manifest,
+    name::{RoomName, ServiceName},
+    workload::WorkloadState,
+};
+use meshkeep_engine::{ExtraCapability, Limits, Peer, Workload};
+use meshkeep_image::Image;
+use meshkeep_store as store;
+
+use super::Recipe;
+
+/// A workload on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    /// Its id.
+    pub(crate) id: WorkloadId,
+    /// The project.
+    pub(crate) project: ProjectId,
+    /// The session.
+    pub(crate) session: SessionId,
+    /// The session's room.
+    pub(crate) room: RoomName,
+    /// The service.
+    pub(crate) service: ServiceId,
+    /// Its name.
+    pub(crate) service_name: ServiceName,
+    /// Every service of the session.
+    pub(crate) peers: Arc<[Peer]>,
+    /// What it is made from.
+    pub(crate) recipe: Recipe,
+    /// The image that was proven for this launch.
+    pub(crate) image: Option<Image>,
+    /// Its state.
+    pub(crate) state: WorkloadState,
+    /// Which start.
+    pub(crate) attempt: u32,
+    /// Restarts after crashes.
+    pub(crate) restarts: u32,
+    /// Of the last exit.
+    pub(crate) exit_code: Option<i32>,
+    /// When its process last started.
+    pub(crate) started_at: Option<Timestamp>,
+}
+
+/// The services of a session with their places.
+pub(crate) fn peers(workloads: &[store::Workload]) -> Arc<[Peer]> {
+    workloads.iter().map(|workload| Peer { name: workload.service_name.clone(), place: workload.place }).collect()
+}
+
+impl Launch {
+    /// From what is recorded.
+    pub(crate) fn recorded(session: &store::Session, workload: store::Workload, peers: Arc<[Peer]>) -> Self {
+        // An image that this version cannot read any more is proven and fetched anew.
+        let image = workload.image.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        Self {
+            id: workload.id,
+            project: session.project,
+            session: session.id,
+            room: session.room_name.clone(),
+            service: workload.service,
+            service_name: workload.service_name,
+            peers,
+            recipe: Recipe { spec: workload.spec, secrets: workload.secrets, pull_secret: workload.pull_secret },
+            image,
+            state: workload.state,
+            attempt: workload.attempt,
+            restarts: workload.restarts,
+            exit_code: workload.exit_code,
+            started_at: workload.started_at,
+        }
+    }
+
+    /// As the engine runs it.
+    ///
+    /// # Errors
+    /// When the recorded manifest is none for this version of meshkeep.
+    pub(crate) fn workload(&self, image: Image, defaults: Limits) -> Result<Workload, Refusal> {
+        let checked = manifest::check(&self.recipe.spec)?;
+        let container = self.recipe.spec.container.as_ref();
+        Ok(Workload {
+            id: self.id,
+            session: self.session,
+            service: self.service,
+            service_name: self.service_name.clone(),
+            attempt: self.attempt,
+            image,
+            command: checked.command,
+            working_dir: container.and_then(|container| container.working_dir.clone()),
+            writable_root: container.and_then(|container| container.writable_root_fs).unwrap_or(false),
+            capabilities: checked.capabilities.into_iter().filter_map(capability).collect(),
+            limits: Limits {
+                memory_bytes: checked.memory_bytes.unwrap_or(defaults.memory_bytes),
+                pids: checked.pids.unwrap_or(defaults.pids),
+                ..defaults
+            },
+            peers: self.peers.to_vec(),
+            secrets: self.recipe.secrets.clone(),
+        })
+    }
+}
+
+/// The words that a manifest may list ([`manifest::KNOWN_CAPABILITIES`]).
+fn capability(word: &str) -> Option<ExtraCapability> {
+    Some(match word {
+        "CHOWN" => ExtraCapability::Chown,
+        "DAC_OVERRIDE" => ExtraCapability::DacOverride,
+        "FOWNER" => ExtraCapability::Fowner,
+        "SETUID" => ExtraCapability::Setuid,
+        "SETGID" => ExtraCapability::Setgid,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_capability_that_a_manifest_may_list_is_one() {
+        assert!(manifest::KNOWN_CAPABILITIES.into_iter().all(|word| capability(word).is_some()));
+    }
+}

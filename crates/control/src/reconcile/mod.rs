@@ -1,0 +1,27 @@
+//! Keeps workloads as their sessions want them: one driver each, woken by what the engine sees and by commands.
+//!
+//! What must stay true: everything that must survive is in the store before it is acted on; a server that was killed
+//! at any point goes on from what the store and the engine say. A value is opened only for a start that happens.
+
+mod collect;
+mod context;
+mod deliver;
+mod driver;
+mod drivers;
+mod event;
+mod launch;
+mod live;
+mod observer;
+mod platform;
+mod recipe;
+mod resume;
+
+pub(crate) use collect::collect_images;
+pub(crate) use context::Context;
+pub(crate) use driver::Relaunch;
+pub(crate) use drivers::Drivers;
+pub(crate) use launch::{Launch, peers};
+pub(crate) use live::{Live, LiveWorkload};
+pub(crate) use observer::Observer;
+pub(crate) use recipe::Recipe;
+pub(crate) use resume::resume;

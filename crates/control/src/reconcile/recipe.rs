@@ -1,0 +1,68 @@
+//! What a workload is made from: a manifest, and the versions of the secrets that it names.
+
+use meshkeep_core::{
+    Refusal, RefusalKind,
+    id::{ProjectId, SecretId},
+    manifest,
+    secret::SecretRef,
+    service::ServiceSpec,
+};
+use meshkeep_store::{StoreError, Tx};
+
+/// A manifest with the versions that were newest when it was read.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    /// The manifest.
+    pub(crate) spec: ServiceSpec,
+    /// The secret keys, in the order they are bound.
+    pub(crate) secrets: Vec<SecretRef>,
+    /// The pull secret.
+    pub(crate) pull_secret: Option<SecretRef>,
+}
+
+impl Recipe {
+    /// Looks up the newest versions. With it comes why it cannot be made: a manifest that a newer meshkeep refuses, or a
+    /// secret that was deleted.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub(crate) async fn newest(
+        tx: &mut Tx,
+        project: ProjectId,
+        spec: ServiceSpec,
+    ) -> Result<(Self, Option<Refusal>), StoreError> {
+        let mut recipe = Self { spec, secrets: Vec::new(), pull_secret: None };
+        let checked = match manifest::check(&recipe.spec) {
+            Ok(checked) => checked,
+            Err(refusal) => return Ok((recipe, Some(refusal))),
+        };
+        let mut missing = None;
+        for (position, id) in checked.secrets.into_iter().enumerate() {
+            match newest(tx, project, id).await? {
+                Some(found) => recipe.secrets.push(found),
+                None => {
+                    missing
+                        .get_or_insert_with(|| deleted(&format!("`container.secrets[{position}]` names {id}, which")));
+                }
+            }
+        }
+        if let Some(id) = checked.pull_secret {
+            recipe.pull_secret = newest(tx, project, id).await?;
+            if recipe.pull_secret.is_none() {
+                missing.get_or_insert_with(|| deleted(&format!("`container.pull_secret` names {id}, which")));
+            }
+        }
+        Ok((recipe, missing))
+    }
+}
+
+async fn newest(tx: &mut Tx, project: ProjectId, id: SecretId) -> Result<Option<SecretRef>, StoreError> {
+    let found = tx.secret(project, id).await?;
+    Ok(found.map(|secret| SecretRef { project, id, name: secret.name, version: secret.version }))
+}
+
+/// The refusal of a start that needs a secret which is not there any more. `what` is completed by "was deleted".
+pub(super) fn deleted(what: &str) -> Refusal {
+    Refusal::new(RefusalKind::Invalid, "secret_deleted", format!("{what} was deleted"))
+        .hint("bind another secret to the service, or remove the binding, then restart the service")
+}
