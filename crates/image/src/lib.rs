@@ -13,7 +13,7 @@ mod error;
 mod host;
 mod image;
 mod images;
-mod layer_stub;
+pub mod layer;
 mod manifest;
 mod pull;
 mod records;
@@ -24,9 +24,6 @@ mod settings;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-
-// Until `pub mod layer;` is there.
-use layer_stub as layer;
 
 pub use error::ImageError;
 pub use host::{BadHost, RegistryHost};

@@ -1,6 +1,9 @@
 //! The uncompressed side of a layer: decompression, its SHA-256 (the diffID), its length and the bomb limits.
 
-use std::io::{self, BufReader, Read};
+use std::{
+    io::{self, BufReader, Read},
+    ops::Range,
+};
 
 use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest as _, Sha256};
@@ -20,6 +23,7 @@ pub enum Compression {
 }
 
 const BUFFER: usize = 128 << 10;
+const AHEAD: usize = 64 << 10;
 /// Below this many bytes a high ratio is harmless: small layers of zeros and sparse files are common.
 const RATIO_FREE: u64 = 64 << 20;
 
@@ -39,15 +43,19 @@ impl<R: Read> Read for Counted<R> {
 
 enum Decoder<R: Read> {
     None(BufReader<Counted<R>>),
-    Gzip(MultiGzDecoder<BufReader<Counted<R>>>),
+    Gzip(Box<MultiGzDecoder<BufReader<Counted<R>>>>),
     Zstd(Box<zstd::Decoder<'static, BufReader<Counted<R>>>>),
 }
 
-/// Reads the uncompressed tar, hashing every byte.
+/// Reads the uncompressed tar, hashing every byte once, in large pieces: small reads are served from what is ahead.
 pub(super) struct DiffReader<R: Read> {
     decoder: Decoder<R>,
     hash: Sha256,
+    /// Bytes decompressed and hashed so far.
     bytes: u64,
+    ahead: Box<[u8]>,
+    /// What of `ahead` is still to be read.
+    rest: Range<usize>,
     max_bytes: u64,
     max_ratio: u64,
 }
@@ -57,7 +65,7 @@ impl<R: Read> DiffReader<R> {
         let blob = BufReader::with_capacity(BUFFER, Counted { inner: blob, bytes: 0 });
         let decoder = match compression {
             Compression::None => Decoder::None(blob),
-            Compression::Gzip => Decoder::Gzip(MultiGzDecoder::new(blob)),
+            Compression::Gzip => Decoder::Gzip(Box::new(MultiGzDecoder::new(blob))),
             Compression::Zstd => {
                 let refused = |error: io::Error| LayerError::Compression(error.to_string());
                 let mut decoder = zstd::Decoder::with_buffer(blob).map_err(refused)?;
@@ -65,16 +73,40 @@ impl<R: Read> DiffReader<R> {
                 Decoder::Zstd(Box::new(decoder))
             }
         };
-        Ok(Self { decoder, hash: Sha256::new(), bytes: 0, max_bytes: limits.max_bytes, max_ratio: limits.max_ratio })
+        Ok(Self {
+            decoder,
+            hash: Sha256::new(),
+            bytes: 0,
+            ahead: vec![0; AHEAD].into_boxed_slice(),
+            rest: 0..0,
+            max_bytes: limits.max_bytes,
+            max_ratio: limits.max_ratio,
+        })
     }
 
     /// Bytes read so far: the offset in the uncompressed tar.
     pub(super) const fn offset(&self) -> u64 {
-        self.bytes
+        self.bytes - (self.rest.end - self.rest.start) as u64
     }
 
     /// Reads some bytes; 0 at the end.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<usize, LayerError> {
+        if self.rest.is_empty() {
+            if buffer.len() >= AHEAD {
+                return self.decode(buffer);
+            }
+            let mut ahead = std::mem::take(&mut self.ahead);
+            let decoded = self.decode(&mut ahead);
+            self.ahead = ahead;
+            self.rest = 0..decoded?;
+        }
+        let n = self.rest.len().min(buffer.len());
+        buffer[..n].copy_from_slice(&self.ahead[self.rest.start..self.rest.start + n]);
+        self.rest.start += n;
+        Ok(n)
+    }
+
+    fn decode(&mut self, buffer: &mut [u8]) -> Result<usize, LayerError> {
         let n = loop {
             let read = match &mut self.decoder {
                 Decoder::None(reader) => reader.read(buffer),
@@ -116,13 +148,14 @@ impl<R: Read> DiffReader<R> {
     }
 
     /// Reads to the very end, so that both digests cover everything, and answers diffID and length.
-    pub(super) fn finish(mut self, scratch: &mut [u8]) -> Result<(Digest, u64), LayerError> {
-        while self.read(scratch)? > 0 {}
+    pub(super) fn finish(mut self) -> Result<(Digest, u64), LayerError> {
+        let mut rest = std::mem::take(&mut self.ahead);
+        while self.decode(&mut rest)? > 0 {}
         Ok((Digest::from_bytes(self.hash.finalize().into()), self.bytes))
     }
 
     pub(super) const fn malformed(&self, why: &'static str) -> LayerError {
-        LayerError::Tar { offset: self.bytes, why }
+        LayerError::Tar { offset: self.offset(), why }
     }
 
     fn check_limits(&self) -> Result<(), LayerError> {

@@ -1,6 +1,6 @@
 //! PAX extended headers (POSIX.1-2017, `pax`, "pax Extended Header"): records of `length key=value\n`.
 
-use super::{LayerError, Limits};
+use super::Limits;
 
 /// What extended headers say about the next entry, or with a `g` header about all that follow.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,8 @@ pub(super) struct Extended {
 pub(super) struct SparseHeader {
     pub(super) major: Option<u64>,
     pub(super) real_size: Option<u64>,
+    /// The file's own name; the entry's path names a place of the archiver's.
+    pub(super) name: Option<Vec<u8>>,
     /// Offsets and lengths in turn (formats 0.0 and 0.1).
     pub(super) map: Option<Vec<u64>>,
 }
@@ -28,6 +30,23 @@ pub(super) struct SparseHeader {
 impl SparseHeader {
     pub(super) const fn is_set(&self) -> bool {
         self.major.is_some() || self.map.is_some()
+    }
+}
+
+/// More attributes of one entry are an attack on time.
+const MAX_XATTRS: usize = 1024;
+
+impl Extended {
+    /// Whether this may hold for all entries that follow. What differs from entry to entry may not: it would be a way to
+    /// say two things about one entry, and copied for each.
+    pub(super) const fn may_be_global(&self) -> bool {
+        self.path.is_none()
+            && self.link.is_none()
+            && self.size.is_none()
+            && self.xattrs.is_empty()
+            && self.sparse.name.is_none()
+            && self.sparse.real_size.is_none()
+            && !self.sparse.is_set()
     }
 }
 
@@ -54,7 +73,8 @@ fn take(key: &[u8], value: &[u8], extended: &mut Extended, limits: &Limits) -> R
         Ok(Some(value.to_vec()))
     };
     match key {
-        b"path" | b"GNU.sparse.name" => extended.path = text(value)?,
+        b"path" => extended.path = text(value)?,
+        b"GNU.sparse.name" => extended.sparse.name = text(value)?,
         b"linkpath" => extended.link = text(value)?,
         b"size" => extended.size = Some(decimal(value)?),
         b"uid" => extended.uid = Some(decimal(value)?),
@@ -72,6 +92,9 @@ fn take(key: &[u8], value: &[u8], extended: &mut Extended, limits: &Limits) -> R
         _ => {
             if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
                 extended.xattrs.retain(|(known, _)| known != name);
+                if extended.xattrs.len() == MAX_XATTRS {
+                    return Err("an entry has too many extended attributes");
+                }
                 extended.xattrs.push((name.to_vec(), value.to_vec()));
             }
         }
@@ -117,13 +140,36 @@ mod tests {
     #[test]
     fn records_are_read_and_damage_is_named() {
         let mut extended = Extended::default();
-        let body = b"12 path=a/b\n20 mtime=1.000000002\n17 SCHILY.xattr.u.x=\n";
-        // The last record's length is wrong by design: 17 ends in the middle of it.
-        assert!(read(body, &mut extended, &Limits::default()).is_err());
-        assert_eq!(extended.path.as_deref(), Some(b"a/b".as_slice()));
-        for bad in [&b"x"[..], b"99 path=a\n", b"9 path=a\n", b"0 a=b\n", b"6 ab=\n", b"6 abc\n"] {
-            assert!(read(bad, &mut Extended::default(), &Limits::default()).is_err() || bad == b"6 ab=\n", "{bad:?}");
+        let body = b"12 path=a/b\n21 mtime=1.000000002\n23 SCHILY.xattr.u.x=\n=\n12 path=c/d\n";
+        assert_eq!(read(body, &mut extended, &Limits::default()), Ok(()));
+        assert_eq!(extended.path.as_deref(), Some(b"c/d".as_slice()));
+        assert_eq!(extended.mtime, Some((1, 2)));
+        assert_eq!(extended.xattrs, [(b"u.x".to_vec(), b"\n=".to_vec())]);
+        let damaged = [
+            &b"x"[..],
+            b"99 path=a\n",
+            b"8 path=a\n",
+            b"11 path=a\n",
+            b"0 a=b\n",
+            b"1 a=b\n",
+            b"6 abc\n",
+            b" a=b\n",
+            b"+9 path=a\n",
+        ];
+        for bad in damaged {
+            assert!(read(bad, &mut Extended::default(), &Limits::default()).is_err(), "{}", bad.escape_ascii());
         }
+    }
+
+    #[test]
+    fn what_is_of_one_entry_is_not_of_all() {
+        let said = |body: &[u8]| {
+            let mut extended = Extended::default();
+            read(body, &mut extended, &Limits::default()).unwrap();
+            extended.may_be_global()
+        };
+        assert!(said(b"52 comment=0123456789012345678901234567890123456789\n") && said(b"9 uid=10\n"));
+        assert!(!said(b"10 size=9\n") && !said(b"9 path=a\n") && !said(b"20 SCHILY.xattr.u=a\n"));
     }
 
     #[test]

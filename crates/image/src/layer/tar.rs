@@ -71,6 +71,9 @@ impl<'a, R: Read> TarReader<'a, R> {
                 b'g' => {
                     let body = self.body(size)?;
                     pax::read(&body, &mut self.global, self.limits).map_err(|why| self.diff.malformed(why))?;
+                    if !self.global.may_be_global() {
+                        return Err(self.diff.malformed("a global header says what only an entry's own may say"));
+                    }
                     extended = self.global.clone();
                 }
                 b'L' => extended.path = Some(until_nul(&self.body(size)?).to_vec()),
@@ -90,7 +93,8 @@ impl<'a, R: Read> TarReader<'a, R> {
             return Ok(false);
         }
         let stated = self.number(&header[148..156])?;
-        let sum: u64 = header.iter().enumerate().map(|(at, b)| if (148..156).contains(&at) { 32 } else { u64::from(*b) }).sum();
+        let sum: u64 =
+            header.iter().enumerate().map(|(at, b)| if (148..156).contains(&at) { 32 } else { u64::from(*b) }).sum();
         if stated != sum {
             return Err(self.diff.malformed("a header's checksum does not fit"));
         }
@@ -99,10 +103,10 @@ impl<'a, R: Read> TarReader<'a, R> {
 
     /// The body of an extended header, bounded.
     fn body(&mut self, size: u64) -> Result<Vec<u8>, LayerError> {
-        let length = usize::try_from(size).ok().filter(|n| *n <= self.limits.max_header).ok_or(LayerError::Limit {
-            what: "bytes in an extended header",
-            limit: self.limits.max_header as u64,
-        })?;
+        let length = usize::try_from(size)
+            .ok()
+            .filter(|n| *n <= self.limits.max_header)
+            .ok_or(LayerError::Limit { what: "bytes in an extended header", limit: self.limits.max_header as u64 })?;
         let mut body = vec![0; length];
         self.diff.read_exact(&mut body)?;
         let mut pad = [0; BLOCK];
@@ -131,7 +135,8 @@ impl<'a, R: Read> TarReader<'a, R> {
             }
             stored = 0;
         }
-        let path = extended.path.clone().unwrap_or_else(|| ustar_path(header));
+        let own_path = extended.sparse.name.as_ref().filter(|_| extended.sparse.is_set()).or(extended.path.as_ref());
+        let path = own_path.cloned().unwrap_or_else(|| ustar_path(header));
         let kind = match kind {
             // v7 archives mark directories by a slash at the end.
             Kind::File if path.ends_with(b"/") && !extended.sparse.is_set() => Kind::Directory,
@@ -206,7 +211,8 @@ impl<'a, R: Read> TarReader<'a, R> {
         let mut wanted = None;
         while wanted.is_none_or(|n| numbers.len() < n) {
             let mut block = [0; BLOCK];
-            *stored = stored.checked_sub(BLOCK as u64).ok_or_else(|| self.diff.malformed("a sparse map does not end"))?;
+            *stored =
+                stored.checked_sub(BLOCK as u64).ok_or_else(|| self.diff.malformed("a sparse map does not end"))?;
             self.diff.read_exact(&mut block)?;
             for byte in block {
                 if wanted.is_some_and(|n| numbers.len() == n) {

@@ -1,7 +1,8 @@
 //! The layer's tree in memory: names, metadata, where file data lies. Knows OCI whiteouts and what replaces what.
 //!
 //! A whiteout hides lower layers only, so a real entry of the same name in the same layer wins whatever their order; a
-//! directory that stands beside its own whiteout is opaque.
+//! directory that stands beside its own whiteout is opaque. What replaces something of its own layer hides lower layers
+//! as well.
 
 use std::collections::BTreeMap;
 
@@ -19,18 +20,43 @@ pub(super) struct Xattr {
     pub(super) value: Vec<u8>,
 }
 
+impl Xattr {
+    pub(super) const USER: u8 = 1;
+    pub(super) const TRUSTED: u8 = 4;
+    pub(super) const SECURITY: u8 = 6;
+
+    /// Bytes that it takes in the image.
+    pub(super) const fn stored_size(&self) -> usize {
+        (4 + self.name.len() + self.value.len()).next_multiple_of(4)
+    }
+}
+
 /// What an inode is.
 #[derive(Debug)]
 pub(super) enum Node {
-    Directory { parent: Ino, children: BTreeMap<Box<[u8]>, Ino>, opaque: bool },
+    Directory {
+        parent: Ino,
+        children: BTreeMap<Box<[u8]>, Ino>,
+        opaque: bool,
+    },
     /// Data in blocks from this one on, or (short files) here.
-    File { first_block: u32, inline: Option<Box<[u8]>> },
+    File {
+        first_block: u32,
+        inline: Option<Box<[u8]>>,
+    },
     Symlink(Box<[u8]>),
     Character(u32),
     BlockDevice(u32),
     Fifo,
     /// Hides a lower layer's entry.
     Whiteout,
+}
+
+impl Node {
+    /// An empty directory; where it is put says who its parent is.
+    pub(super) const fn directory() -> Self {
+        Self::Directory { parent: ROOT, children: BTreeMap::new(), opaque: false }
+    }
 }
 
 /// Metadata of one inode.
@@ -48,8 +74,9 @@ pub(super) struct Inode {
 }
 
 impl Inode {
-    fn directory(parent: Ino) -> Self {
-        Self::new(Node::Directory { parent, children: BTreeMap::new(), opaque: false }, 0o755)
+    /// A directory that a path needs and no entry describes.
+    fn implied() -> Self {
+        Self::new(Node::directory(), 0o755)
     }
 
     pub(super) fn new(node: Node, mode: u16) -> Self {
@@ -67,9 +94,19 @@ pub(super) struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     pub(super) fn new(limits: &'a Limits) -> Self {
-        let mut root = Inode::directory(ROOT);
+        let mut root = Inode::implied();
         root.links = 1;
         Self { inodes: vec![root], limits, metadata: 0, entries: 0 }
+    }
+
+    /// Inodes that something names, the root first.
+    pub(super) fn live(&self) -> impl Iterator<Item = (Ino, &Inode)> {
+        (ROOT..).zip(&self.inodes).filter(|(_, inode)| inode.links > 0)
+    }
+
+    /// Entries that were put in.
+    pub(super) const fn entries(&self) -> u64 {
+        self.entries
     }
 
     /// Splits an entry's path into its parts, refusing what could leave the tree.
@@ -107,12 +144,15 @@ impl<'a> Tree<'a> {
                 _ => Err(LayerError::entry(&entry.path, "the root is not a directory")),
             };
         };
+        if parents.iter().any(|part| part.starts_with(b".wh.")) {
+            return Err(LayerError::entry(&entry.path, "its parent is a whiteout"));
+        }
         let parent = self.directory(&entry.path, parents)?;
         match name.strip_prefix(b".wh.") {
             Some(b".wh..opq") => self.make_opaque(parent),
             // Other names of this form are bookkeeping of an old union file system.
             Some(hidden) if hidden.starts_with(b".wh.") => {}
-            Some(b"") => return Err(LayerError::entry(&entry.path, "it is a whiteout of nothing")),
+            Some(b"" | b"." | b"..") => return Err(LayerError::entry(&entry.path, "it is a whiteout of nothing")),
             Some(hidden) => self.white_out(parent, hidden)?,
             None => match inode {
                 Some(inode) => self.put(parent, name, inode)?,
@@ -129,10 +169,10 @@ impl<'a> Tree<'a> {
             at = match self.child(at, part) {
                 Some(ino) => match self.inodes[ino as usize].node {
                     Node::Directory { .. } => ino,
-                    Node::Whiteout => self.put_new(at, part, Inode::directory(at))?,
+                    Node::Whiteout => self.put_new(at, part, Inode::implied())?,
                     _ => return Err(LayerError::entry(path, "its parent is not a directory in this layer")),
                 },
-                None => self.put_new(at, part, Inode::directory(at))?,
+                None => self.put_new(at, part, Inode::implied())?,
             };
         }
         Ok(at)
@@ -156,12 +196,13 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// A new inode under this name; what stood there is unlinked. A directory in a whiteout's place is opaque.
+    /// A new inode under this name; what stood there is unlinked. A directory in the place of something else is opaque:
+    /// a whiteout or a file before it has removed what lower layers have there.
     fn put_new(&mut self, parent: Ino, name: &[u8], mut inode: Inode) -> Result<Ino, LayerError> {
-        let beside_whiteout = self.child(parent, name).is_some_and(|old| matches!(self.inodes[old as usize].node, Node::Whiteout));
+        let in_place = self.child(parent, name).is_some();
         if let Node::Directory { parent: own_parent, opaque, .. } = &mut inode.node {
             *own_parent = parent;
-            *opaque |= beside_whiteout;
+            *opaque |= in_place;
         }
         self.account(&inode)?;
         let ino = Ino::try_from(self.inodes.len()).expect("entries are limited far below four thousand million");
@@ -249,7 +290,10 @@ impl<'a> Tree<'a> {
     fn take_metadata(&mut self, bytes: usize) -> Result<(), LayerError> {
         self.metadata += bytes;
         if self.metadata > self.limits.max_metadata {
-            return Err(LayerError::Limit { what: "bytes of names and attributes", limit: self.limits.max_metadata as u64 });
+            return Err(LayerError::Limit {
+                what: "bytes of names and attributes",
+                limit: self.limits.max_metadata as u64,
+            });
         }
         Ok(())
     }

@@ -1,0 +1,9 @@
+//! Layers as EROFS images: what the kernel shows of them is what GNU tar unpacks, and what must be refused is refused.
+//!
+//! Needs root: the images are mounted. Mounts are detached ones, which end with the test's process however it ends.
+
+mod cases;
+mod facts;
+mod mount;
+mod peers;
+mod tarball;
