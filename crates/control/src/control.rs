@@ -11,7 +11,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use crate::{
-    probe::Prober,
     reconcile::{self, Context, Drivers, Live, Observer},
     refusals::{internal, refused},
 };
@@ -53,11 +52,9 @@ impl Control {
     /// # Errors
     /// When the store or the engine does not answer.
     pub async fn start(parts: Parts) -> Result<(Self, Running), Refusal> {
-        let prober =
-            Prober::new().map_err(|error| internal("the client for liveness probes cannot be made", &error))?;
         let (observer, observations) = Observer::start(Arc::clone(&parts.engine)).await?;
         let stopping = CancellationToken::new();
-        let context = Arc::new(Context { parts, live: Live::default(), prober, observations, stopping });
+        let context = Arc::new(Context { parts, live: Live::default(), observations, stopping });
         let tasks = TaskTracker::new();
         tasks.spawn(observer.run(context.stopping.clone()));
         let mut drivers = Drivers::new(Arc::clone(&context), tasks.clone());

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use super::{Launch, Live, Recipe, observer::Observations, recipe::deleted};
 use crate::{
     control::Parts,
-    probe::Prober,
     refusals::{chain, internal, refused},
 };
 
@@ -23,8 +22,6 @@ pub(crate) struct Context {
     pub(crate) parts: Parts,
     /// The newest word on each workload.
     pub(crate) live: Live,
-    /// For liveness paths.
-    pub(crate) prober: Prober,
     /// What the engine has.
     pub(crate) observations: watch::Receiver<Observations>,
     /// Cancelled when the server stops.

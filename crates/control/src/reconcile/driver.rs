@@ -226,7 +226,7 @@ impl Driver {
     async fn all_answer(&self, address: Option<Ipv4Addr>) -> bool {
         let Some(address) = address else { return self.probes.is_empty() };
         for probe in &self.probes {
-            if !self.context.prober.answers(address, probe).await {
+            if !probe.answers(address).await {
                 return false;
             }
         }
