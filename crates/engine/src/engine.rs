@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, time::Duration};
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use meshkeep_core::{
-    Refusal, Timestamp,
+    Refusal, RefusalKind, Timestamp,
     environment::Environment,
     id::{ServiceId, SessionId, WorkloadId},
     name::ServiceName,
@@ -159,6 +159,26 @@ pub enum EngineError {
         /// What happened.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl EngineError {
+    /// The same for people and for the record.
+    #[must_use]
+    pub fn refusal(&self) -> Refusal {
+        match self {
+            Self::NotFound(_) => Refusal::new(RefusalKind::NotFound, "not_found", self.to_string()),
+            Self::Rejected(refusal) | Self::Unavailable(refusal) => refusal.clone(),
+            Self::Broken { .. } => Refusal::new(RefusalKind::Broken, "engine_broken", self.to_string()),
+        }
+    }
+}
+
+/// Wraps what happened with what was being done.
+pub(crate) fn broken<E>(what: &str) -> impl FnOnce(E) -> EngineError + use<'_, E>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    move |source| EngineError::Broken { what: what.to_owned(), source: source.into() }
 }
 
 /// Runs workloads somewhere. Every call is safe to repeat.

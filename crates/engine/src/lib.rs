@@ -12,6 +12,11 @@ pub mod redact;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use embedded::{
+    EmbeddedConfig, EmbeddedEngine, OpenError,
+    net::{Ipv4Pool, NetError},
+    runtime_child,
+};
 pub use engine::{
     Deliver, Engine, EngineError, ExtraCapability, Limits, LogChunk, LogStream, Observed, ObservedState, Peer, Workload,
 };

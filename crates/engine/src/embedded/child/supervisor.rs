@@ -1,0 +1,319 @@
+//! The supervisor's loop: one thread, one `poll`, from the launch to the end of the workload.
+//!
+//! What must stay true: the exit record is written and synced before anybody is told of the end; every byte that the
+//! container wrote before its end is in the log by then; a server that goes away or misbehaves changes nothing for the
+//! container.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::net::{UnixListener, UnixStream},
+    },
+    time::{Duration, Instant},
+};
+
+use meshkeep_core::{Clock, Timestamp, clock::SystemClock};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::ioctl_fionbio,
+};
+
+use super::{
+    super::{
+        cgroups::Hierarchies,
+        files::{self, Lasting},
+        proto::{self, Command, Launch, Received, State, Status},
+        sys,
+    },
+    container::{self, Built},
+    fault::Doing,
+    log::{LogFiles, LogStream},
+};
+use crate::redact::Redactor;
+
+/// How long a stream may stay open after the last process is gone.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Bytes taken from a stream at once.
+const CHUNK: usize = 32 << 10;
+
+/// Servers that may be connected at once; one is usual, two while one replaces the other.
+const MAX_SERVERS: usize = 8;
+
+/// A workload's supervisor.
+pub(super) struct Supervisor {
+    dir: OwnedFd,
+    listener: UnixListener,
+    servers: Vec<Server>,
+    status: Status,
+    stop_signal: i32,
+    cgroup: String,
+    stop: Stop,
+}
+
+/// How far a stop has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    NotAsked,
+    /// To be killed then.
+    At(Instant),
+    Killed,
+}
+
+impl Supervisor {
+    /// Takes over the descriptors; opens the workload's directory while the host's files are still in sight.
+    pub(super) fn new(launch: &Launch, control: UnixStream, listener: OwnedFd) -> io::Result<Self> {
+        let listener = UnixListener::from(listener);
+        listener.set_nonblocking(true)?;
+        let status =
+            Status { version: proto::VERSION, attempt: launch.attempt, started_at: None, state: State::Starting };
+        Ok(Self {
+            dir: files::open_dir(&launch.dir)?,
+            listener,
+            servers: vec![Server::new(control)?],
+            status,
+            stop_signal: launch.stop_signal,
+            cgroup: launch.cgroup.clone(),
+            stop: Stop::NotAsked,
+        })
+    }
+
+    /// Runs the workload to its end.
+    pub(super) fn run(mut self, launch: Launch, received: Received) -> io::Result<()> {
+        let Received { block, bound } = received;
+        let built = LogFiles::open(self.dir.try_clone()?, launch.limits.log_bytes)
+            .doing("opening the log")
+            .and_then(|log| Ok((container::build(&launch, block)?, log)));
+        drop(launch);
+        match built {
+            Ok((built, log)) => {
+                let redactor = Redactor::new(bound);
+                let streams = [LogStream::new(redactor.clone()), LogStream::new(redactor)];
+                self.supervise(built, Output { streams, log })
+            }
+            Err(fault) => self.end(State::Failed { reason: fault.into_refusal() }),
+        }
+    }
+
+    fn supervise(&mut self, mut built: Built, mut output: Output) -> io::Result<()> {
+        if let Err(fault) = built.start() {
+            sys::pidfd_signal(built.pidfd.as_fd(), libc::SIGKILL)?;
+            sys::reap(built.pid)?;
+            return self.end(State::Failed { reason: fault.into_refusal() });
+        }
+        // The kernel closes this pipe when the command starts, so this waits for one exec and no longer.
+        let failed = container::told(&mut built.report);
+        if let Some(fault) = failed {
+            sys::reap(built.pid)?;
+            return self.end(State::Failed { reason: fault.into_refusal() });
+        }
+        self.status.started_at = Some(now());
+        self.tell(State::Running);
+        let Built { pid, pidfd, stdout, stderr, .. } = built;
+        let mut pipes = [Some(File::from(stdout)), Some(File::from(stderr))];
+        for pipe in pipes.iter().flatten() {
+            ioctl_fionbio(pipe, true)?;
+        }
+        while !self.turn(&pidfd, &mut pipes, &mut output)? {}
+        let code = sys::reap(pid)?;
+        let at = now();
+        output.last_words(&mut pipes)?;
+        let hint = self.hint(code);
+        self.end(State::Exited { code, at, hint })
+    }
+
+    /// Waits for one thing to happen and deals with it; whether the container has ended.
+    fn turn(&mut self, pidfd: &OwnedFd, pipes: &mut [Option<File>; 2], output: &mut Output) -> io::Result<bool> {
+        let timeout = match self.stop {
+            Stop::At(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
+            Stop::NotAsked | Stop::Killed => None,
+        };
+        let mut fds = vec![PollFd::new(pidfd, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
+        // A stream that has ended is not polled; the place stays.
+        fds.extend(pipes.iter().map(|pipe| match pipe {
+            Some(pipe) => PollFd::new(pipe, PollFlags::IN),
+            None => PollFd::new(pidfd, PollFlags::empty()),
+        }));
+        fds.extend(self.servers.iter().map(|server| PollFd::new(&server.stream, PollFlags::IN)));
+        wait(&mut fds, timeout)?;
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        drop(fds);
+        for (number, pipe) in pipes.iter_mut().enumerate() {
+            if ready[2 + number] && pipe.is_some() {
+                output.pump(number, pipe)?;
+            }
+        }
+        self.serve(&ready[4..], pidfd.as_fd())?;
+        if ready[1] {
+            self.accept();
+        }
+        if let Stop::At(deadline) = self.stop
+            && deadline <= Instant::now()
+        {
+            self.kill(pidfd.as_fd())?;
+        }
+        Ok(ready[0])
+    }
+
+    /// Reads commands of the servers that sent something.
+    fn serve(&mut self, ready: &[bool], pidfd: BorrowedFd<'_>) -> io::Result<()> {
+        let mut commands = Vec::new();
+        let mut ready = ready.iter();
+        self.servers.retain_mut(|server| {
+            // One that has gone, or that speaks nonsense, is let go.
+            !ready.next().copied().unwrap_or(false) || server.read(&mut commands).is_ok()
+        });
+        for Command::Stop { grace_ms } in commands {
+            let deadline = Instant::now() + Duration::from_millis(grace_ms);
+            match self.stop {
+                _ if grace_ms == 0 => self.kill(pidfd)?,
+                Stop::NotAsked => {
+                    sys::pidfd_signal(pidfd, self.stop_signal)?;
+                    self.stop = Stop::At(deadline);
+                }
+                Stop::At(earlier) => self.stop = Stop::At(earlier.min(deadline)),
+                Stop::Killed => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn kill(&mut self, pidfd: BorrowedFd<'_>) -> io::Result<()> {
+        self.stop = Stop::Killed;
+        sys::pidfd_signal(pidfd, libc::SIGKILL)
+    }
+
+    fn accept(&mut self) {
+        while let Ok((stream, _)) = self.listener.accept() {
+            if self.servers.len() == MAX_SERVERS {
+                self.servers.remove(0);
+            }
+            if let Ok(mut server) = Server::new(stream)
+                && server.tell(&self.status).is_ok()
+            {
+                self.servers.push(server);
+            }
+        }
+    }
+
+    fn tell(&mut self, state: State) {
+        self.status.state = state;
+        let status = &self.status;
+        self.servers.retain_mut(|server| server.tell(status).is_ok());
+    }
+
+    /// What likely caused the end, when it was not asked for.
+    fn hint(&self, code: i32) -> Option<String> {
+        let hierarchies = Hierarchies::find().ok()?;
+        if hierarchies.oom_kills(&self.cgroup) > 0 && self.stop == Stop::NotAsked {
+            return Some(
+                "out of memory: raise its limit with the annotation `meshkeep.memory`, or let it use less".into(),
+            );
+        }
+        if code != 0 && hierarchies.pids_refused(&self.cgroup) > 0 {
+            return Some("it was refused another process: its limit of processes and threads is reached".into());
+        }
+        None
+    }
+
+    /// Writes the end down, cleans up, and says so.
+    fn end(&mut self, state: State) -> io::Result<()> {
+        self.status.state = state.clone();
+        files::write_record(&self.dir, files::EXIT, &self.status, Lasting::Synced)?;
+        // libcontainer does not remove what a failed start made in every case; a leftover is the server's to find.
+        let removed = Hierarchies::find().and_then(|hierarchies| hierarchies.destroy(&self.cgroup));
+        self.tell(state);
+        removed
+    }
+}
+
+/// The container's two streams and their log.
+struct Output {
+    streams: [LogStream; 2],
+    log: LogFiles,
+}
+
+impl Output {
+    /// Takes what is there from one stream; the pipe is `None` when it has ended.
+    fn pump(&mut self, number: usize, pipe: &mut Option<File>) -> io::Result<()> {
+        let Some(open) = pipe else { return Ok(()) };
+        let mut chunk = [0; CHUNK];
+        match open.read(&mut chunk) {
+            Ok(0) => {
+                *pipe = None;
+                self.streams[number].end(&mut self.log)
+            }
+            Ok(length) => self.streams[number].push(&chunk[..length], &mut self.log),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The container has ended: what is still in the pipes.
+    fn last_words(&mut self, pipes: &mut [Option<File>; 2]) -> io::Result<()> {
+        let until = Instant::now() + LAST_WORDS;
+        for (number, pipe) in pipes.iter_mut().enumerate() {
+            while let Some(open) = pipe {
+                let left = until.saturating_duration_since(Instant::now());
+                let mut fds = [PollFd::new(open, PollFlags::IN)];
+                wait(&mut fds, Some(left))?;
+                if fds[0].revents().is_empty() {
+                    break;
+                }
+                self.pump(number, pipe)?;
+            }
+            if pipe.is_some() {
+                self.streams[number].end(&mut self.log)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A connected server.
+struct Server {
+    stream: UnixStream,
+    received: Vec<u8>,
+}
+
+impl Server {
+    fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream, received: Vec::new() })
+    }
+
+    fn tell(&mut self, status: &Status) -> io::Result<()> {
+        proto::write(&mut self.stream, status)
+    }
+
+    fn read(&mut self, commands: &mut Vec<Command>) -> io::Result<()> {
+        let mut chunk = [0; 512];
+        match self.stream.read(&mut chunk) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => self.received.extend_from_slice(&chunk[..length]),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+        while let Some(command) = proto::decode(&mut self.received)? {
+            commands.push(command);
+        }
+        Ok(())
+    }
+}
+
+fn wait(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
+    let timeout = timeout.map(|timeout| Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(timeout.subsec_nanos()),
+    });
+    match poll(fds, timeout.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn now() -> Timestamp {
+    SystemClock.now()
+}

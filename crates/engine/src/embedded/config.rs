@@ -1,0 +1,67 @@
+//! What the embedded engine is told, and why it may not open.
+
+use std::path::PathBuf;
+
+use super::{ids, net::Ipv4Pool};
+
+/// Settings of the embedded engine.
+#[derive(Clone, Debug)]
+pub struct EmbeddedConfig {
+    /// Its directory, made when missing. No other process may use it.
+    pub root: PathBuf,
+    /// IPv4 networks of sessions are taken from this one.
+    pub subnet_pool: Ipv4Pool,
+    /// First host id of the ranges that workloads' user namespaces are mapped to.
+    pub first_id: u32,
+    /// Mount layers over loop devices even where the kernel mounts files.
+    pub force_loop: bool,
+    /// What is executed as `PROGRAM runtime-child` for each workload; it must call [`crate::runtime_child`].
+    pub child_program: PathBuf,
+}
+
+impl Default for EmbeddedConfig {
+    fn default() -> Self {
+        Self {
+            root: PathBuf::from("/var/lib/meshkeep/engine"),
+            subnet_pool: Ipv4Pool::default(),
+            first_id: ids::FIRST_ID,
+            force_loop: false,
+            child_program: PathBuf::from("/proc/self/exe"),
+        }
+    }
+}
+
+/// Why the engine did not open. Each is one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Not root.
+    #[error("the embedded engine needs root to make namespaces and mounts; start meshkeep as root")]
+    NotRoot,
+    /// A privilege of root was taken away.
+    #[error("the embedded engine needs {0}; when meshkeep runs in a container, run that one privileged")]
+    Privilege(&'static str),
+    /// The kernel lacks something.
+    #[error("this kernel has no {feature}; {remedy}")]
+    Kernel {
+        /// What is missing.
+        feature: &'static str,
+        /// What helps.
+        remedy: &'static str,
+    },
+    /// The ranges of ids do not fit below 2³².
+    #[error("no range of 65536 ids fits above `engine.first_id` = {0}; give a smaller one")]
+    FirstId(u32),
+    /// Networks could not be set up.
+    #[error("session networks cannot be made: {0}")]
+    Network(#[source] super::net::NetError),
+    /// A file of the engine could not be used.
+    #[error("{what} {}: {source}; check the disk and who owns it", path.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What happened.
+        source: std::io::Error,
+    },
+}

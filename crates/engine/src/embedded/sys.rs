@@ -1,0 +1,176 @@
+//! The system calls that have no safe wrapper, one small function each. All unsafe code of this crate is here.
+//!
+//! What must stay true: every function is sound for any argument its types allow; callers that must be single-threaded
+//! (the runtime child) are said so.
+
+use std::{
+    ffi::{CStr, c_char, c_int, c_void},
+    io,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// Closes every descriptor from `first` on. Only for a process that owns no descriptor at or above `first` yet.
+pub(super) fn close_from(first: u32) -> io::Result<()> {
+    // SAFETY: the runtime child calls this before it opened anything; descriptors that nobody owns are closed.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
+}
+
+/// A new mount namespace for this single-threaded process.
+pub(super) fn unshare_mounts() -> io::Result<()> {
+    // SAFETY: takes flags only; CLONE_NEWNS changes no memory.
+    check(unsafe { libc::unshare(libc::CLONE_NEWNS) }.into()).map(drop)
+}
+
+/// Maps the owners in a mount that is not attached yet through the mapping of `user_namespace`.
+pub(super) fn idmap_mount(mount: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>) -> io::Result<()> {
+    let namespace = u64::try_from(user_namespace.as_raw_fd()).map_err(io::Error::other)?;
+    let attributes =
+        libc::mount_attr { attr_set: libc::MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd: namespace };
+    // SAFETY: the empty path is NUL-terminated, `attributes` lives over the call and its size is given.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    })
+    .map(drop)
+}
+
+/// A forked process that sits in a new user namespace and does nothing; killed and reaped when dropped.
+#[derive(Debug)]
+pub(super) struct Parked(Pid);
+
+impl Parked {
+    /// Forks. Only for a single-threaded process.
+    pub(super) fn in_new_user_namespace() -> io::Result<Self> {
+        let flags = libc::CLONE_NEWUSER | libc::SIGCHLD;
+        // SAFETY: without CLONE_VM and with no stack this is a fork; the child runs only async-signal-safe calls.
+        let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+        if pid == 0 {
+            // SAFETY: both calls are async-signal-safe and the loop never returns into Rust code of the parent's copy.
+            unsafe {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                loop {
+                    libc::pause();
+                }
+            }
+        }
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::other("no process id"))?;
+        Ok(Self(pid))
+    }
+
+    /// Its process id.
+    pub(super) fn pid(&self) -> i32 {
+        self.0.as_raw_nonzero().get()
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        // It cannot have ended by itself; if it was killed by somebody, waiting still reaps it.
+        let _ = kill_process(self.0, Signal::KILL);
+        let _ = rustix::process::waitpid(Some(self.0), rustix::process::WaitOptions::empty());
+    }
+}
+
+/// Makes a free loop device show `file` read-only and go away with its last user.
+pub(super) fn loop_configure(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> io::Result<()> {
+    const LOOP_CONFIGURE: u64 = 0x4C0A;
+    const READ_ONLY: u32 = 1;
+    const AUTOCLEAR: u32 = 4;
+    /// `struct loop_info64` of linux/loop.h.
+    #[repr(C)]
+    struct Info {
+        device: u64,
+        inode: u64,
+        rdevice: u64,
+        offset: u64,
+        size_limit: u64,
+        number: u32,
+        encrypt_type: u32,
+        encrypt_key_size: u32,
+        flags: u32,
+        file_name: [u8; 64],
+        crypt_name: [u8; 64],
+        encrypt_key: [u8; 32],
+        init: [u64; 2],
+    }
+    /// `struct loop_config` of linux/loop.h.
+    #[repr(C)]
+    struct Config {
+        fd: u32,
+        block_size: u32,
+        info: Info,
+        reserved: [u64; 8],
+    }
+    let info = Info {
+        device: 0,
+        inode: 0,
+        rdevice: 0,
+        offset: 0,
+        size_limit: 0,
+        number: 0,
+        encrypt_type: 0,
+        encrypt_key_size: 0,
+        flags: READ_ONLY | AUTOCLEAR,
+        file_name: [0; 64],
+        crypt_name: [0; 64],
+        encrypt_key: [0; 32],
+        init: [0; 2],
+    };
+    let fd = u32::try_from(file.as_raw_fd()).map_err(io::Error::other)?;
+    let config = Config { fd, block_size: 0, info, reserved: [0; 8] };
+    // SAFETY: the argument is the structure that this request reads, and lives over the call.
+    check(unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) }.into()).map(drop)
+}
+
+/// The number of a free loop device.
+pub(super) fn loop_get_free(control: BorrowedFd<'_>) -> io::Result<u32> {
+    const LOOP_CTL_GET_FREE: u64 = 0x4C82;
+    // SAFETY: this request takes no argument.
+    let number = check(unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) }.into())?;
+    u32::try_from(number).map_err(io::Error::other)
+}
+
+/// Becomes `program`. Returns only why it could not. Both lists are strings of their own with their NULs.
+pub(super) fn execve(program: &CStr, arguments: &[&CStr], environment: &[&CStr]) -> io::Error {
+    let pointers = |strings: &[&CStr]| -> Vec<*const c_char> {
+        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
+    // SAFETY: all strings are NUL-terminated, both arrays end in a null pointer, and all live over the call.
+    unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Waits for a child that has ended and says how: exit status, or 128 + signal number.
+pub(super) fn reap(pid: i32) -> io::Result<i32> {
+    let mut status: c_int = 0;
+    // SAFETY: `status` is a valid place for the answer.
+    check(unsafe { libc::waitpid(pid, &raw mut status, 0) }.into())?;
+    Ok(if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { 128 + libc::WTERMSIG(status) })
+}
+
+/// Sends any signal number, real-time ones too, to the process that `pidfd` holds.
+pub(super) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    let no_info: *const c_void = std::ptr::null();
+    // SAFETY: a null pointer for the information is allowed.
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) }).map(drop)
+}
+
+/// Lets the runtime wait until `fd` can be read. Called within the runtime.
+pub(super) fn awaited(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is one open descriptor, always the same, until it is dropped with what is returned here.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
+}
+
+fn check(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

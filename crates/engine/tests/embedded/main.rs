@@ -1,0 +1,20 @@
+//! The embedded engine with real containers, as root: this program is the tests, the supervisors' program, and a server
+//! that can be killed.
+
+mod basics;
+mod place;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("runtime-child") => meshkeep_engine::runtime_child(),
+        _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
+    }
+}
+
+fn trials() -> Vec<Trial> {
+    basics::trials()
+}
