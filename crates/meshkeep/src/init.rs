@@ -24,7 +24,8 @@ use meshkeep_store::{AuditEntry, NewApiKey, Store, StoreError, StoreOptions};
 
 use crate::{
     config::DataDir,
-    serve::{Exit, Failure, harden, private_files},
+    failure::{Exit, Failure},
+    serve::{harden, private_files},
 };
 
 /// Make a data directory, its root key and the first project with an admin key.

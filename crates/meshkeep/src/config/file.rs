@@ -12,7 +12,7 @@ use meshkeep_image::HostSettings;
 use serde::Deserialize;
 
 use super::{size, usage};
-use crate::serve::Failure;
+use crate::failure::Failure;
 
 /// Bytes of the file at most.
 const MAX_BYTES: u64 = 1 << 20;

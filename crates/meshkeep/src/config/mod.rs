@@ -3,6 +3,7 @@
 //!
 //! What must stay true: an unknown or misspelt setting is refused and never ignored.
 
+mod client;
 mod environment;
 mod file;
 mod paths;
@@ -13,11 +14,15 @@ use std::{net::SocketAddr, path::PathBuf};
 use meshkeep_engine::Limits;
 use meshkeep_image::{RegistryHost, RegistrySettings};
 
-pub use environment::Environment;
+pub use client::{ClientArgs, ClientConfig};
+pub use environment::{ClientEnvironment, Environment};
 pub use file::ConfigFile;
 pub use paths::DataDir;
 
-use crate::serve::{EngineKind, Exit, Failure, ServeArgs};
+use crate::{
+    failure::{Exit, Failure},
+    serve::{EngineKind, ServeArgs},
+};
 
 /// Where `serve` listens when nobody says otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:4680";

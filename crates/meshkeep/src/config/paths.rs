@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::usage;
-use crate::serve::Failure;
+use crate::failure::Failure;
 
 /// The data directory, as an absolute path that ends in a name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 
 /// Starts the log and makes panics part of it, by place only: a panic's text may quote what the code held.
 pub(super) fn start(filter: &str) -> Result<(), Failure> {

@@ -4,7 +4,6 @@
 //! file as it was; stopping leaves workloads running.
 
 mod args;
-mod failure;
 mod logging;
 mod notify;
 mod parts;
@@ -20,10 +19,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use args::{EngineKind, ServeArgs};
-pub use failure::{Exit, Failure};
 pub use process::{harden, private_files};
 
-use crate::config::{Environment, ServerConfig, Transport};
+use crate::{
+    config::{Environment, ServerConfig, Transport},
+    failure::{Exit, Failure},
+};
 
 /// Runs until SIGTERM or SIGINT. Must be called before any other thread exists.
 #[must_use]

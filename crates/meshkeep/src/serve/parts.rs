@@ -10,8 +10,10 @@ use meshkeep_seal::{Keyring, RootKey, RootKeyError};
 use meshkeep_store::{Store, StoreOptions};
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Exit, Failure};
-use crate::config::{DataDir, ServerConfig};
+use crate::{
+    config::{DataDir, ServerConfig},
+    failure::{Exit, Failure},
+};
 
 /// The data directory is this process's alone while it lives.
 ///

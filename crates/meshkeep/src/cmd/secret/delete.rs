@@ -1,0 +1,28 @@
+//! `meshkeep secret delete`.
+
+use reqwest::Method;
+
+use crate::{
+    cmd::{Context, resolve},
+    failure::Failure,
+};
+
+/// `secret delete`.
+#[derive(Debug, clap::Args)]
+pub struct DeleteArgs {
+    /// Its name or id
+    #[arg(value_name = "SECRET")]
+    secret: String,
+
+    /// Also when a service names it: the next launch of that service then fails
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) async fn run(context: &Context, args: DeleteArgs) -> Result<(), Failure> {
+    let id = resolve::secret_id(&context.client, &args.secret).await?.to_string();
+    let call = context.client.call(Method::DELETE, &["secrets", &id]);
+    let call = if args.force { call.query("force", "true") } else { call };
+    call.done().await?;
+    context.out.did("deleted", &id, &format!("Secret {id} deleted."))
+}
