@@ -48,6 +48,7 @@ api() {
 # One launch in a room: milliseconds from the request to the line; fails when no line came within a minute.
 launch_meshkeep() {
     local room=$1 began answer
+    api POST "rooms/$room/connect" >/dev/null    # makes the room
     began=$(now_us)
     answer=$(api POST "rooms/$room/sessions")
     first_line_after "$began" "$(grep -o '"id":"[^"]*"' <<<"$answer" | head -n 1 | cut -d'"' -f4)"

@@ -10,7 +10,6 @@
 #![forbid(unsafe_code)]
 
 mod api;
-mod control_stub;
 mod edge;
 mod error;
 mod extract;

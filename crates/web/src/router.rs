@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::control_stub::Control;
 use axum::{Router, middleware};
+use meshkeep_control::Control;
 
 use crate::{
     api,

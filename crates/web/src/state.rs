@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::control_stub::Control;
 use axum::extract::FromRef;
+use meshkeep_control::Control;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;

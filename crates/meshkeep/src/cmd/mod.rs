@@ -39,7 +39,7 @@ prompt, a file or standard input.";
 
 /// The whole command line.
 #[derive(Debug, clap::Parser)]
-#[command(name = "meshkeep", version, about = ABOUT, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(name = "meshkeep", version, about = ABOUT, arg_required_else_help = true)]
 #[command(after_help = format!("{ENVIRONMENT}\n\n{EXIT_CODES}"))]
 struct Cli {
     #[command(subcommand)]

@@ -8,6 +8,7 @@ use crate::failure::{Exit, Failure};
 
 /// Which server, which project.
 #[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Everywhere")]
 pub struct ClientArgs {
     /// Print one JSON document
     #[arg(long, global = true)]

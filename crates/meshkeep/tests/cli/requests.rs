@@ -42,7 +42,11 @@ fn entries_arrive_byte_for_byte_from_every_place() {
     for word in ["w saved as version 3", ID, "At the next launch.", "2 running sessions"] {
         assert!(shown.contains(word), "{shown}");
     }
-    let (shown, _) = done(&["secret", "keys", "create", "--name", "w", "--from-env-file", "-", "--json"], "A=1", vec![(201, saved())]);
+    let (shown, _) = done(
+        &["secret", "keys", "create", "--name", "w", "--from-env-file", "-", "--json"],
+        "A=1",
+        vec![(201, saved())],
+    );
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["id"], ID);
 }
 
@@ -144,7 +148,8 @@ fn a_launch_makes_the_room_that_is_not_there() {
 
 #[test]
 fn a_launch_waits_until_each_service_came_to_something() {
-    let reason = json!({"code": "wrong_credential", "message": "The registry refuses it.", "hint": "Check the password."});
+    let reason =
+        json!({"code": "wrong_credential", "message": "The registry refuses it.", "hint": "Check the password."});
     let both = |state: &str| json!([workload("bad", "failed", reason.clone()), workload("good", state, Value::Null)]);
     let answers = vec![
         (201, session("starting", json!([]))),

@@ -1,8 +1,8 @@
 //! A project service's manifest as YAML.
 
-use crate::control_stub::Scope;
 use axum::response::{IntoResponse as _, Response};
 use http::header;
+use meshkeep_control::Scope;
 use meshkeep_core::{Refusal, RefusalKind, access::Action, id::ServiceId, service::ServiceSpec};
 
 use crate::{

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::control_stub::Control;
 use axum::extract::State;
 use http::{HeaderName, StatusCode, header};
+use meshkeep_control::Control;
 
 use crate::{api::Answer, error::ApiError, metrics::Metrics, openapi, route::Route};
 

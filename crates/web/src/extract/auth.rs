@@ -1,8 +1,8 @@
 //! Who is asking, and whether the path's project is theirs: both before a byte of the body is read.
 
-use crate::control_stub::{Caller, Control, Origin};
 use axum::extract::{FromRef, FromRequestParts, RawPathParams};
 use http::{HeaderMap, header, request::Parts};
+use meshkeep_control::{Caller, Control, Origin};
 use meshkeep_core::{Refusal, RefusalKind, access::Action, id::ProjectId};
 
 use crate::{

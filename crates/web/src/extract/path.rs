@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use crate::control_stub::Scope;
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
+use meshkeep_control::Scope;
 use meshkeep_core::{
     id::{ApiKeyId, RoomId, SecretId, ServiceId, SessionId},
     name::RoomName,

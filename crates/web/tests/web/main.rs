@@ -1,3 +1,11 @@
 //! The edge as clients meet it.
 
+mod bodies;
+mod credentials;
+mod matrix;
+mod rooms;
+mod secrets;
+mod services;
+mod sessions;
+mod support;
 mod tls;

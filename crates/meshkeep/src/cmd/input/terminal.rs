@@ -105,8 +105,10 @@ fn read_line(terminal: &mut impl io::Read) -> Result<SecretText, Failure> {
     const CTRL_U: u8 = 0x15;
     let cancelled = || Failure::usage("cancelled; nothing was saved");
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE));
-    for byte in terminal.bytes() {
-        match byte.map_err(|error| gone(&error))? {
+    let mut byte = [0];
+    // Byte by byte: what follows the line is not this question's.
+    while terminal.read(&mut byte).map_err(|error| gone(&error))? > 0 {
+        match byte[0] {
             b'\r' | b'\n' => return finished(&line),
             CTRL_C => return Err(cancelled()),
             CTRL_D if line.is_empty() => return Err(cancelled()),

@@ -16,7 +16,7 @@ use crate::{
 
 const GRAMMAR: &str = "\
 A .env file has one entry per line:
-  NAME=value            to the line's end, or to a blank and `#`; blanks at its end are not part of it
+  NAME=value            to the line's end, or to a blank and `#`; without blanks at its end
   NAME='value'          literal, may span lines
   NAME=\"value\"          may span lines; \\n \\r \\t \\\\ \\\" \\' \\$ are escapes
   export NAME=value     the same
@@ -27,7 +27,7 @@ Values are never interpolated: `$` is a dollar sign. A name may stand once.";
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// Make a secret key
-    #[command(after_long_help = GRAMMAR)]
+    #[command(after_help = GRAMMAR)]
     Create(CreateArgs),
     /// Change entries of a secret key; the others stay as they are
     Update(UpdateArgs),
@@ -36,9 +36,13 @@ pub enum Verb {
 /// `secret keys create`.
 #[derive(Debug, Args)]
 pub struct CreateArgs {
-    /// What it is called, then entries to be asked for: NAME [ENTRY…]
-    #[arg(value_name = "NAME [ENTRY]", required_unless_present = "name")]
-    words: Vec<String>,
+    /// What it is called, unique in the project
+    #[arg(value_name = "NAME", required_unless_present = "name")]
+    first: Option<String>,
+
+    /// Entries to be asked for on the terminal
+    #[arg(value_name = "ENTRY")]
+    asked: Vec<String>,
 
     /// The public client's spelling of NAME
     #[arg(long, hide = true)]
@@ -51,9 +55,13 @@ pub struct CreateArgs {
 /// `secret keys update`.
 #[derive(Debug, Args)]
 pub struct UpdateArgs {
-    /// Its name or id, then entries to be asked for: SECRET [ENTRY…]
-    #[arg(value_name = "SECRET [ENTRY]", required_unless_present = "secret_id")]
-    words: Vec<String>,
+    /// Its name or id
+    #[arg(value_name = "SECRET", required_unless_present = "secret_id")]
+    first: Option<String>,
+
+    /// Entries to be asked for on the terminal
+    #[arg(value_name = "ENTRY")]
+    asked: Vec<String>,
 
     /// The public client's spelling of SECRET
     #[arg(long, hide = true)]
@@ -84,7 +92,7 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
 }
 
 async fn create(context: &Context, args: CreateArgs) -> Result<SecretSaved, Failure> {
-    let (name, asked) = first_and_rest(args.name, args.words);
+    let (name, asked) = object_and_asked(args.name, args.first, args.asked);
     let mut entries = args.entries.read(&asked)?;
     if entries.is_empty() {
         entries = EntryArgs::ask_for_all()?;
@@ -93,7 +101,7 @@ async fn create(context: &Context, args: CreateArgs) -> Result<SecretSaved, Fail
 }
 
 async fn update(context: &Context, args: UpdateArgs) -> Result<SecretSaved, Failure> {
-    let (text, asked) = first_and_rest(args.secret_id, args.words);
+    let (text, asked) = object_and_asked(args.secret_id, args.first, args.asked);
     let mut entries = args.entries.read(&asked)?;
     let changes_nothing = entries.is_empty() && args.unset.is_empty() && args.change.name.is_none();
     if changes_nothing || (args.replace && entries.is_empty()) {
@@ -117,14 +125,14 @@ fn write(name: String, entries: SaidEntries) -> SecretWrite {
     SecretWrite { id: None, name, kind: "keys".to_owned(), data: Some(entries), data_base64: None }
 }
 
-/// The object comes first among the words, unless an option names it.
-fn first_and_rest(option: Option<String>, words: Vec<String>) -> (String, Vec<String>) {
+/// The object is the first word, unless an option names it: then all words are entries.
+fn object_and_asked(option: Option<String>, first: Option<String>, mut asked: Vec<String>) -> (String, Vec<String>) {
     match option {
-        Some(named) => (named, words),
-        None => {
-            let mut words = words.into_iter();
-            // clap sees to it that there is one.
-            (words.next().unwrap_or_default(), words.collect())
+        Some(named) => {
+            asked.splice(0..0, first);
+            (named, asked)
         }
+        // clap sees to it that one of them is there.
+        None => (first.unwrap_or_default(), asked),
     }
 }

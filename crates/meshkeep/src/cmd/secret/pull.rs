@@ -67,8 +67,8 @@ pub struct CreateArgs {
     #[arg(long, value_name = "USER")]
     username: String,
 
-    /// Kept and not used
-    #[arg(long, value_name = "ADDRESS", hide_short_help = true)]
+    /// An address that the shape asks for and nobody uses
+    #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
 
     #[command(flatten)]
@@ -89,8 +89,8 @@ pub struct UpdateArgs {
     #[arg(long, value_name = "USER")]
     username: Option<String>,
 
-    /// Kept and not used
-    #[arg(long, value_name = "ADDRESS", hide_short_help = true)]
+    /// An address that the shape asks for and nobody uses
+    #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
 
     #[command(flatten)]
