@@ -10,18 +10,17 @@ mod cmd;
 mod config;
 mod failure;
 mod init;
-mod serve {
-    mod args;
-    mod process;
-    pub use args::{EngineKind, ServeArgs};
-    pub use process::{harden, private_files};
-    pub fn run(_: ServeArgs) -> std::process::ExitCode {
-        crate::failure::Failure::new(crate::failure::Exit::Broken, "not yet").report()
-    }
-}
+mod serve;
 
 use std::process::ExitCode;
 
+/// The command under which the server starts this program again as the supervisor of one workload.
+const RUNTIME_CHILD: &str = "runtime-child";
+
 fn main() -> ExitCode {
+    // Before anything else: a supervisor has one thread, and reads neither arguments nor environment.
+    if std::env::args_os().nth(1).is_some_and(|word| word == RUNTIME_CHILD) {
+        return meshkeep_engine::runtime_child();
+    }
     cmd::run()
 }

@@ -47,11 +47,6 @@ impl Out {
     }
 }
 
-/// Prints text and a line end.
-pub fn print(text: &str) -> Result<(), Failure> {
-    write(format!("{text}\n").as_bytes())
-}
-
 /// Prints bytes as they are, at once.
 pub fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();

@@ -11,7 +11,7 @@ mod size;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use meshkeep_engine::Limits;
+use meshkeep_engine::{EmbeddedConfig, Limits};
 use meshkeep_image::{RegistryHost, RegistrySettings};
 
 pub use client::{ClientArgs, ClientConfig};
@@ -48,8 +48,8 @@ pub struct ServerConfig {
     pub image_disk_budget: Option<u64>,
     /// Bounds of a workload whose manifest states none.
     pub limits: Limits,
-    /// The embedded engine's own settings.
-    pub engine: file::EngineSection,
+    /// The embedded engine's settings.
+    pub engine: EmbeddedConfig,
 }
 
 /// How the listener is protected.
@@ -109,7 +109,6 @@ impl ServerConfig {
         let stated_url = args.public_url.clone().or(server.public_url).map(|url| checked_url(&url)).transpose()?;
         Ok(Self {
             engine_kind: args.engine,
-            data_dir,
             root_key_file,
             listen,
             transport,
@@ -117,9 +116,22 @@ impl ServerConfig {
             registries: registries(file.registry, &args.insecure_registry)?,
             image_disk_budget: file.images.disk_budget,
             limits: file.limits.over(Limits::default()),
-            engine: file.engine,
+            engine: embedded(file.engine, data_dir.engine())?,
+            data_dir,
         })
     }
+}
+
+fn embedded(section: file::EngineSection, root: PathBuf) -> Result<EmbeddedConfig, Failure> {
+    let defaults = EmbeddedConfig::default();
+    let subnet_pool = match section.subnet_pool {
+        None => defaults.subnet_pool,
+        Some(text) => text.parse().map_err(|why| {
+            usage(format!("`subnet_pool` under [engine] {why}")).hint("such as subnet_pool = \"10.213.0.0/16\"")
+        })?,
+    };
+    let first_id = section.first_id.unwrap_or(defaults.first_id);
+    Ok(EmbeddedConfig { root, subnet_pool, first_id, force_loop: section.force_loop, ..defaults })
 }
 
 fn transport(
@@ -239,6 +251,18 @@ mod tests {
         assert!(merged("--data-dir d --insecure-registry http://x", "").unwrap_err().contains("registry"));
         let twice = "[registry.'docker.io']\n[registry.'index.docker.io']\n";
         assert!(merged("--data-dir d", twice).unwrap_err().contains("two sections"));
+    }
+
+    #[test]
+    fn the_engine_is_told_what_the_file_says() {
+        let engine =
+            merged("--data-dir /d", "[engine]\nsubnet_pool = '10.9.0.0/16'\nfirst_id = 5\nforce_loop = true\n");
+        let engine = engine.unwrap().engine;
+        assert_eq!(engine.root, PathBuf::from("/d/engine"));
+        assert_eq!(engine.subnet_pool.to_string(), "10.9.0.0/16");
+        assert_eq!((engine.first_id, engine.force_loop), (5, true));
+        let refused = merged("--data-dir /d", "[engine]\nsubnet_pool = '8.8.0.0/16'\n").unwrap_err();
+        assert!(refused.contains("subnet_pool") && refused.contains("private network"), "{refused}");
     }
 
     #[test]

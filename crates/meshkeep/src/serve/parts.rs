@@ -4,7 +4,7 @@ use std::{fs::File, sync::Arc};
 
 use meshkeep_control::{Control, Parts, Running};
 use meshkeep_core::clock::SystemClock;
-use meshkeep_engine::{EmbeddedConfig, EmbeddedEngine, Engine};
+use meshkeep_engine::{EmbeddedEngine, Engine};
 use meshkeep_image::{Images, ImagesConfig};
 use meshkeep_seal::{Keyring, RootKey, RootKeyError};
 use meshkeep_store::{Store, StoreOptions};
@@ -82,12 +82,12 @@ async fn open_with(
     })
     .await
     .map_err(|error| Failure::refusal(Exit::Host, error.refusal()))?;
-    let parts = Parts { store, images, engine, clock, public_url: config.public_url() };
+    let parts = Parts { store, images, engine, clock, public_url: config.public_url(), limits: config.limits };
     Control::start(parts).await.map_err(|refusal| Failure::refusal(Exit::State, refusal))
 }
 
 async fn engine(config: &ServerConfig) -> Result<Arc<dyn Engine>, Failure> {
-    let engine = EmbeddedEngine::open(EmbeddedConfig { root: config.data_dir.engine(), ..EmbeddedConfig::default() })
+    let engine = EmbeddedEngine::open(config.engine.clone())
         .await
         .map_err(|error| Failure::new(Exit::Host, error.to_string()))?;
     Ok(Arc::new(engine))

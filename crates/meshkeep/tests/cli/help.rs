@@ -23,7 +23,9 @@ fn collect(words: &mut Vec<String>, all: &mut String) {
     let output = run(&mut bare(&arguments), "");
     let help = text(&output.stdout);
     assert!(output.status.success() && output.stderr.is_empty(), "{words:?}: {}", text(&output.stderr));
-    let _ = writeln!(all, "$ meshkeep {}\n{}\n", arguments.join(" "), help.trim_end());
+    let _ = writeln!(all, "$ meshkeep {}", arguments.join(" "));
+    help.trim_end().lines().for_each(|line| all.extend([line.trim_end(), "\n"]));
+    all.push('\n');
     for verb in subcommands(&help) {
         words.push(verb);
         collect(words, all);

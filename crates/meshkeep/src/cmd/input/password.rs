@@ -27,11 +27,6 @@ pub struct PasswordArgs {
 }
 
 impl PasswordArgs {
-    /// Whether a place is named.
-    pub const fn is_given(&self) -> bool {
-        self.password_stdin || self.password_file.is_some()
-    }
-
     /// Reads it from the place that is named.
     ///
     /// # Errors
