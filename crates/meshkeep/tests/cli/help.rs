@@ -44,7 +44,7 @@ fn subcommands(help: &str) -> Vec<String> {
 #[test]
 fn no_option_takes_a_value_that_should_be_secret() {
     let help = include_str!("help.txt");
-    for option in ["--password <", "--data", "--value", "--token", "--api-key"] {
-        assert!(!help.contains(option), "{option} is offered");
+    for option in ["--password", "--data", "--value", "--token", "--api-key"] {
+        assert!(!help.split([' ', '[', ']', '=']).any(|word| word == option), "{option} is offered");
     }
 }

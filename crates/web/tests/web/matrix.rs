@@ -114,7 +114,7 @@ async fn the_document_has_every_route_and_every_path_of_it_routes() {
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
             documented += 1;
-            let path = path.replace('{', "").replace('}', "");
+            let path = path.replace(['{', '}'], "");
             let reply = app.call(Who::Nobody, &method.to_uppercase(), &path, Body::empty()).await;
             assert_ne!(reply.status, 405, "{method} {path}");
             assert!(reply.status != 404 || !reply.body.contains("no_route"), "{method} {path}");
