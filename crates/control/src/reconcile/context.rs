@@ -71,6 +71,8 @@ impl Context {
         if let Err(error) = self.try_save(launch, event).await {
             tracing::error!(workload = %launch.id, error = %chain(&error), "a state could not be recorded");
         }
+        // The event, if there is one, can be read from now on.
+        self.live.note();
     }
 
     async fn try_save(&self, launch: &Launch, event: Option<(&'static str, Value)>) -> Result<(), StoreError> {

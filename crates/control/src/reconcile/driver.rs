@@ -6,11 +6,7 @@
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
-use meshkeep_core::{
-    Refusal, RefusalKind, Timestamp,
-    plan::{backoff, resets_backoff},
-    workload::WorkloadState,
-};
+use meshkeep_core::{Refusal, RefusalKind, Timestamp, workload::WorkloadState};
 use meshkeep_engine::{EngineError, ObservedState};
 use meshkeep_image::Image;
 use tokio::{
@@ -18,7 +14,12 @@ use tokio::{
     time::sleep,
 };
 
-use super::{Context, Launch, Recipe, deliver::Delivery, event, platform};
+use super::{
+    Context, Launch, Recipe,
+    deliver::Delivery,
+    outcome::{engine_error, workload_lost},
+    platform,
+};
 use crate::{probe::Probe, refusals::chain};
 
 /// How long a workload has between its stop signal and SIGKILL.
@@ -44,14 +45,15 @@ pub(crate) struct Relaunch {
 }
 
 /// What comes next.
-enum Phase {
+pub(super) enum Phase {
     /// Start the process from the proven image. Never abandoned half-way: the engine's answer decides what is stopped.
     Start(Box<Image>),
     /// Something that a command may interrupt.
     Wait(Wait),
 }
 
-enum Wait {
+/// What a command may interrupt.
+pub(super) enum Wait {
     /// Prove access and fetch the image.
     Fetch,
     /// A process runs, or may run.
@@ -93,12 +95,13 @@ pub(super) async fn drive(context: Arc<Context>, launch: Launch, mut commands: m
     }
 }
 
-struct Driver {
-    context: Arc<Context>,
-    launch: Launch,
+/// One workload on its way.
+pub(super) struct Driver {
+    pub(super) context: Arc<Context>,
+    pub(super) launch: Launch,
     probes: Vec<Probe>,
     /// Crashes without five good minutes between them.
-    crashes: u32,
+    pub(super) crashes: u32,
 }
 
 impl Driver {
@@ -122,7 +125,9 @@ impl Driver {
             WorkloadState::Exited { .. } | WorkloadState::Failed { .. } => {
                 Phase::Wait(Wait::Backoff(self.context.now()))
             }
-            WorkloadState::Starting | WorkloadState::Running | WorkloadState::Ready => self.crashed(lost()).await,
+            WorkloadState::Starting | WorkloadState::Running | WorkloadState::Ready => {
+                self.crashed(workload_lost()).await
+            }
             WorkloadState::Pending | WorkloadState::Pulling => self.first(),
         }
     }
@@ -181,7 +186,7 @@ impl Driver {
             Err(EngineError::Unavailable(reason)) => self.crashed(reason).await,
             Err(error) => {
                 tracing::error!(workload = %self.launch.id, error = %chain(&error), "a start broke");
-                self.crashed(broken(&error)).await
+                self.crashed(engine_error(&error)).await
             }
         }
     }
@@ -233,59 +238,6 @@ impl Driver {
         true
     }
 
-    async fn ended(&mut self, code: i32, hint: Option<String>) -> Phase {
-        self.launch.exit_code = Some(code);
-        if code == 0 {
-            self.record(WorkloadState::Exited { code }).await;
-            return Phase::Wait(Wait::Rest);
-        }
-        let reason = Refusal::new(RefusalKind::Invalid, "crashed", format!("the process ended with status {code}"))
-            .hint(hint.unwrap_or_else(|| "its log says more".to_owned()));
-        self.restart_later(WorkloadState::Exited { code }, reason).await
-    }
-
-    /// The engine lost it, or found after the fact that it cannot run.
-    async fn lost(&mut self, reason: Refusal) -> Phase {
-        match reason.kind {
-            RefusalKind::Broken | RefusalKind::Unavailable => self.crashed(reason).await,
-            _ => self.failed(reason).await,
-        }
-    }
-
-    async fn crashed(&mut self, reason: Refusal) -> Phase {
-        self.restart_later(WorkloadState::Failed { reason: reason.clone() }, reason).await
-    }
-
-    /// Records the end and plans the next start.
-    async fn restart_later(&mut self, state: WorkloadState, reason: Refusal) -> Phase {
-        let now = self.context.now();
-        if self.launch.started_at.is_some_and(|started| resets_backoff(started, now)) {
-            self.crashes = 0;
-        }
-        let at = now.plus_millis(i64::try_from(backoff(self.crashes).as_millis()).unwrap_or(i64::MAX));
-        self.crashes = self.crashes.saturating_add(1);
-        let is_news = self.launch.state != state;
-        self.launch.state = state;
-        self.context.live.show_waiting(&self.launch, at, reason);
-        let event = is_news.then(|| event::of(&self.launch, Some(at)));
-        self.context.save(&self.launch, event).await;
-        Phase::Wait(Wait::Backoff(at))
-    }
-
-    /// It cannot start until somebody changes something.
-    async fn failed(&mut self, reason: Refusal) -> Phase {
-        self.record(WorkloadState::Failed { reason }).await;
-        Phase::Wait(Wait::Rest)
-    }
-
-    async fn record(&mut self, state: WorkloadState) {
-        let is_news = self.launch.state != state;
-        self.launch.state = state;
-        self.context.live.show(&self.launch);
-        let event = is_news.then(|| event::of(&self.launch, None));
-        self.context.save(&self.launch, event).await;
-    }
-
     /// Becomes what is given, once that is recorded; else everything stays as it was.
     async fn relaunch(&mut self, new: Relaunch, done: oneshot::Sender<Result<(), Refusal>>, wait: Wait) -> Phase {
         let mut launch = self.launch.clone();
@@ -313,19 +265,4 @@ impl Driver {
             self.record(WorkloadState::Stopped).await;
         }
     }
-}
-
-fn lost() -> Refusal {
-    let what = "the service was running when the host or its supervisor stopped";
-    Refusal::new(RefusalKind::Broken, "workload_lost", what).hint("it is started again by itself")
-}
-
-/// What the person sees of an engine's bug: the log has the rest, under the workload's id.
-fn broken(error: &EngineError) -> Refusal {
-    let what = match error {
-        EngineError::Broken { what, .. } => what.clone(),
-        other => other.to_string(),
-    };
-    Refusal::new(RefusalKind::Broken, "engine_error", format!("the engine could not start the service: {what}"))
-        .hint("`meshkeep serve` logged the cause under the workload's id")
 }

@@ -43,13 +43,9 @@ impl Drivers {
         self.tasks.spawn(drive(Arc::clone(&self.context), launch, receiver));
     }
 
-    /// Hands a workload what it shall be from now on; the answer comes when that is recorded.
-    pub(crate) async fn relaunch(&self, id: WorkloadId, relaunch: Relaunch) -> Result<(), Refusal> {
-        let gone = || Refusal::new(RefusalKind::Unavailable, "stopping", "the server is stopping; try again");
-        let handle = self.running.get(&id).ok_or_else(gone)?;
-        let (done, answer) = oneshot::channel();
-        handle.commands.send(Command::Relaunch(Box::new(relaunch), done)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+    /// A way to command one workload, that needs no hold on all of them.
+    pub(crate) fn of(&self, id: WorkloadId) -> Option<Commands> {
+        self.running.get(&id).map(|handle| Commands(handle.commands.clone()))
     }
 
     /// Takes a session's drivers away, to be ended.
@@ -58,6 +54,27 @@ impl Drivers {
         let commands = ids.iter().filter_map(|id| self.running.remove(id)).map(|handle| handle.commands).collect();
         Ending { context: Arc::clone(&self.context), session, commands }
     }
+}
+
+/// Commands to one driver.
+pub(crate) struct Commands(mpsc::Sender<Command>);
+
+impl Commands {
+    /// Hands the workload what it shall be from now on; the answer comes when that is recorded.
+    ///
+    /// # Errors
+    /// When the store refuses, or the workload ends meanwhile.
+    pub(crate) async fn relaunch(self, relaunch: Relaunch) -> Result<(), Refusal> {
+        let (done, answer) = oneshot::channel();
+        self.0.send(Command::Relaunch(Box::new(relaunch), done)).await.map_err(|_| ending())?;
+        answer.await.map_err(|_| ending())?
+    }
+}
+
+/// The refusal of what comes too late.
+pub(crate) fn ending() -> Refusal {
+    Refusal::new(RefusalKind::Unavailable, "ending", "the session or the server is ending; nothing was restarted")
+        .hint("look whether the session still runs, then try again")
 }
 
 /// A session whose record has ended, and the drivers that do not know it yet.

@@ -110,6 +110,14 @@ impl Live {
         Arc::new(PullProgress { live: self.clone(), id })
     }
 
+    /// A pull is over that did not change the workload's state.
+    pub(crate) fn end_progress(&self, id: WorkloadId) {
+        if let Some(workload) = self.lock().get_mut(&id) {
+            workload.progress.clear();
+        }
+        self.note();
+    }
+
     fn put(&self, launch: &Launch, waiting: Option<(Timestamp, Refusal)>) {
         let (restart_at, last_reason) = waiting.unzip();
         let live = LiveWorkload {
@@ -127,7 +135,8 @@ impl Live {
         self.note();
     }
 
-    fn note(&self) {
+    /// Something changed that is shown, though not here.
+    pub(super) fn note(&self) {
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
 

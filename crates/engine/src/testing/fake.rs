@@ -70,16 +70,23 @@ impl FakeEngine {
     }
 
     /// Waits until there were `count` starts of a service, and answers the last of them.
+    pub async fn started(&self, service: &str, count: usize) -> Start {
+        let of = |starts: Vec<Start>| {
+            starts.into_iter().filter(|start| start.workload.service_name.as_str() == service).nth(count - 1)
+        };
+        self.until(|engine| of(engine.starts())).await
+    }
+
+    /// Waits until there is something.
     ///
     /// # Panics
     /// Never: the engine outlives its own channel.
-    pub async fn started(&self, service: &str, count: usize) -> Start {
+    pub async fn until<T>(&self, there_is: impl Fn(&Self) -> Option<T>) -> T {
         let mut changes = self.changed.subscribe();
         loop {
-            let starts = self.starts();
-            let mut of = starts.into_iter().filter(|start| start.workload.service_name.as_str() == service);
-            if let Some(start) = of.nth(count - 1) {
-                return start;
+            changes.mark_unchanged();
+            if let Some(found) = there_is(self) {
+                return found;
             }
             changes.changed().await.expect("the sender is a member of self");
         }

@@ -5,15 +5,16 @@
 use meshkeep_core::{
     Refusal, RefusalKind,
     access::Action,
-    id::{ProjectId, ServiceId, SessionId},
+    id::{ProjectId, ServiceId, SessionId, WorkloadId},
 };
+use meshkeep_image::Image;
 use meshkeep_store::{Scope, Session, Tx, Workload};
 use serde_json::json;
 
 use super::workload;
 use crate::{
     Caller, Control,
-    reconcile::{Recipe, Relaunch},
+    reconcile::{Recipe, Relaunch, ending},
     refusals::refused,
 };
 
@@ -46,14 +47,22 @@ impl Control {
         not_over(&session)?;
         let recipe = newest(&mut tx, project, &session, service).await?;
         drop(tx);
-        let context = self.context();
-        let image = tokio::select! {
-            image = context.fetch(&recipe, context.live.progress(workload.id)) => image?,
-            () = context.stopping.cancelled() => return Err(stopping()),
-        };
+        let image = self.proven(workload.id, &recipe).await?;
         let drivers = self.drivers().lock().await;
+        let commands = drivers.of(workload.id).ok_or_else(ending)?;
         self.record_restart(caller, &session, &workload).await?;
-        drivers.relaunch(workload.id, Relaunch { recipe, image }).await
+        drop(drivers);
+        commands.relaunch(Relaunch { recipe, image }).await
+    }
+
+    async fn proven(&self, id: WorkloadId, recipe: &Recipe) -> Result<Image, Refusal> {
+        let context = self.context();
+        let fetched = tokio::select! {
+            fetched = context.fetch(recipe, context.live.progress(id)) => fetched,
+            () = context.stopping.cancelled() => Err(ending()),
+        };
+        context.live.end_progress(id);
+        fetched
     }
 
     async fn record_restart(&self, caller: &Caller, session: &Session, workload: &Workload) -> Result<(), Refusal> {
@@ -91,9 +100,4 @@ fn not_over(session: &Session) -> Result<(), Refusal> {
         Some(at) => Err(Refusal::new(RefusalKind::Conflict, "session_over", format!("the session ended at {at}"))
             .hint("launch the room's next session; it uses the newest versions")),
     }
-}
-
-fn stopping() -> Refusal {
-    Refusal::new(RefusalKind::Unavailable, "stopping", "the server is stopping; nothing was restarted")
-        .hint("try again when it is back")
 }

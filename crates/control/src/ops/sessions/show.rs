@@ -36,10 +36,13 @@ pub(super) fn session(
     newest: Option<&Newest>,
 ) -> wire::Session {
     let is_active = session.ended_at.is_none();
-    let state = if is_active { session_state(&live.states(session.id)) } else { SessionState::Ended };
-    let shown = |recorded: Workload| {
-        let newer = live.get(recorded.id).filter(|_| is_active);
-        workload(Whole::of(recorded, newer, session.ended_at), newest)
+    let newer = |recorded: &Workload| live.get(recorded.id).filter(|_| is_active);
+    let workloads: Option<Vec<Whole>> = workloads
+        .map(|all| all.into_iter().map(|recorded| Whole::of(newer(&recorded), recorded, session.ended_at)).collect());
+    let state = match &workloads {
+        _ if !is_active => SessionState::Ended,
+        Some(workloads) => session_state(workloads.iter().map(|whole| &whole.newer.state)),
+        None => session_state(&live.states(session.id)),
     };
     wire::Session {
         id: session.id,
@@ -50,7 +53,7 @@ pub(super) fn session(
         participants: None,
         state,
         ended_at: session.ended_at,
-        workloads: workloads.map(|workloads| workloads.into_iter().map(shown).collect()),
+        workloads: workloads.map(|all| all.into_iter().map(|whole| workload(whole, newest)).collect()),
     }
 }
 
@@ -61,7 +64,7 @@ struct Whole {
 }
 
 impl Whole {
-    fn of(recorded: Workload, newer: Option<LiveWorkload>, ended: Option<Timestamp>) -> Self {
+    fn of(newer: Option<LiveWorkload>, recorded: Workload, ended: Option<Timestamp>) -> Self {
         let newer = newer.unwrap_or_else(|| {
             let mut state = recorded.state.clone();
             // Its session's end was recorded, its own not: the server was killed meanwhile.

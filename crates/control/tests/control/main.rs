@@ -1,0 +1,13 @@
+//! The operations over a real database file and a registry on loopback that asks for a password; the engine alone is
+//! one in memory.
+
+mod access;
+mod adoption;
+mod audit;
+mod launch;
+mod life;
+mod logs;
+mod registry;
+mod tokens;
+mod versions;
+mod world;
