@@ -67,6 +67,7 @@ fn configure(network: &SessionNetwork, address: std::net::Ipv4Addr) -> io::Resul
     inside.run([
         link::up(link::LOOPBACK),
         link::add_address(eth0, address, network.prefix()),
+        link::up(eth0),
         link::add_default_route(network.gateway()),
     ])
 }

@@ -56,10 +56,10 @@ pub(super) fn remove(name: &str) -> Request {
     Request { message: RouteNetlinkMessage::DelLink(link), flags: 0 }
 }
 
-/// Makes a veth pair, both ends up: `port` on the bridge, and [`INSIDE`] in the network namespace `inside`.
+/// Makes a veth pair: `port`, up, on the bridge, and [`INSIDE`] in the network namespace `inside`, which the kernel does
+/// not set up together with the pair.
 pub(super) fn add_veth(port: &str, bridge: u32, inside: BorrowedFd<'_>, address: Ipv4Addr) -> Request {
     let mut peer = LinkMessage::default();
-    set_up(&mut peer);
     peer.attributes = vec![
         LinkAttribute::IfName(INSIDE.to_owned()),
         LinkAttribute::Address(hardware_address(address)),
