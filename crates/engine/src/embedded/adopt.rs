@@ -90,4 +90,7 @@ fn sweep(inner: &Inner) {
             tracing::error!(%error, cgroup = name, "a leftover could not be ended");
         }
     }
+    if inner.slots().is_empty() {
+        inner.hierarchies.remove_empty(&inner.cgroup_parent);
+    }
 }

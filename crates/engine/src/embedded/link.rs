@@ -22,10 +22,14 @@ use super::{
 pub(super) fn watch(inner: Arc<Inner>, slot: Arc<Slot>, stream: UnixStream, child: Option<Child>) {
     let (sender, commands) = unbounded_channel();
     slot.connect(Some(sender));
-    // Ends by itself when the supervisor does. When this server ends first, the next one connects anew.
+    // Ends by itself when the supervisor does. When the engine is closed first, the next one connects anew.
     tokio::spawn(async move {
         let (from, to) = stream.into_split();
-        if let Err(error) = converse(&inner, &slot, from, to, commands).await {
+        let ended = tokio::select! {
+            ended = converse(&inner, &slot, from, to, commands) => ended,
+            () = inner.closing.cancelled() => return,
+        };
+        if let Err(error) = ended {
             tracing::warn!(%error, "a supervisor broke off");
         }
         slot.connect(None);

@@ -46,6 +46,7 @@ use meshkeep_core::{
     id::{SessionId, WorkloadId},
 };
 use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use child::runtime_child;
 pub use config::{EmbeddedConfig, OpenError};
@@ -66,9 +67,9 @@ const REPLACED_GRACE: Duration = Duration::from_secs(10);
 /// How much longer than its grace a stop may take: the kernel has to take a killed container apart.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Runs workloads on this host.
+/// Runs workloads on this host. With its last clone go the tasks that watch supervisors; the workloads stay.
 #[derive(Clone)]
-pub struct EmbeddedEngine(Arc<Inner>);
+pub struct EmbeddedEngine(Arc<Inner>, #[expect(dead_code, reason = "dropped with the last clone")] Arc<DropGuard>);
 
 struct Inner {
     config: EmbeddedConfig,
@@ -79,6 +80,7 @@ struct Inner {
     ranges: Mutex<Ranges>,
     slots: Mutex<BTreeMap<WorkloadId, Arc<Slot>>>,
     changes: watch::Sender<u64>,
+    closing: CancellationToken,
 }
 
 impl EmbeddedEngine {
@@ -112,10 +114,12 @@ impl EmbeddedEngine {
             ranges: Mutex::new(Ranges::new(config.first_id)),
             slots: Mutex::default(),
             changes: watch::Sender::new(0),
+            closing: CancellationToken::new(),
             config: EmbeddedConfig { root, ..config },
         });
+        let open = Arc::new(inner.closing.clone().drop_guard());
         adopt::adopt(&inner).await?;
-        Ok(Self(inner))
+        Ok(Self(inner, open))
     }
 }
 

@@ -22,7 +22,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-async fn environment_is_exact(place: &Place) {
+async fn environment_is_exact(place: &mut Place) {
     let workload = place.workload("weather", &["cat", "/proc/self/environ"]);
     let values = [("SHORT", "abc"), ("EMPTY", ""), ("QUOTES", "'\"$`\\"), ("LINES", "a\nb\r\n é\t"), ("HOME", "/x")];
     place.start(&workload, &values).await.unwrap();
@@ -36,7 +36,7 @@ async fn environment_is_exact(place: &Place) {
     assert_eq!(place.log(&plain).await, "610a620d0a20c3a909\n/root\n");
 }
 
-async fn exit_codes(place: &Place) {
+async fn exit_codes(place: &mut Place) {
     for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill -ABRT $$; exec sleep 9", 134)] {
         // The first process of a container ignores signals of its own: a child of it dies by them.
         let script = format!("sh -c '{script}'; exit $?");
@@ -46,7 +46,7 @@ async fn exit_codes(place: &Place) {
     }
 }
 
-async fn unknown_command_is_named(place: &Place) {
+async fn unknown_command_is_named(place: &mut Place) {
     for (command, words) in [
         (&["nonesuch", "x"][..], &["nonesuch", "PATH", "/bin"][..]),
         (&["/opt/nonesuch"], &["/opt/nonesuch"]),
@@ -65,7 +65,7 @@ async fn unknown_command_is_named(place: &Place) {
     }
 }
 
-async fn users_of_the_image(place: &Place) {
+async fn users_of_the_image(place: &mut Place) {
     for (user, shown) in [
         ("", "uid=0(root) gid=0(root) groups=0(root)\n/root\n"),
         ("app", "uid=1000(app) gid=1001(app) groups=33(web),1001(app)\n/srv\n"),
@@ -84,7 +84,7 @@ async fn users_of_the_image(place: &Place) {
     }
 }
 
-async fn working_directory(place: &Place) {
+async fn working_directory(place: &mut Place) {
     let mut workload = place.shell("dirs", "pwd; stat -c %u:%a .");
     assert_eq!(place.output(&workload).await, "/\n0:755\n");
     workload.attempt = 1;
@@ -97,7 +97,7 @@ async fn working_directory(place: &Place) {
     assert_eq!(place.start(&workload, &[]).await.unwrap_err().refusal().code, "bad_working_dir");
 }
 
-async fn what_may_be_written(place: &Place) {
+async fn what_may_be_written(place: &mut Place) {
     let script = "for at in / /etc /tmp /dev/shm /etc/hosts; do
         if [ -d $at ]; then target=$at/x; else target=$at; fi
         if echo x 2>/dev/null >>$target; then echo $at yes; else echo $at no; fi; done";
@@ -114,7 +114,7 @@ async fn what_may_be_written(place: &Place) {
     assert!(place.log(&workload).await.ends_with("bin\ndev\netc\nproc\nsys\ntmp\n"));
 }
 
-async fn capabilities(place: &Place) {
+async fn capabilities(place: &mut Place) {
     let script = "while read name value; do case $name in Cap*|NoNewPrivs:|Seccomp:) echo $name $value;; esac; done </proc/self/status";
     let none = "CapInh: 0000000000000000\nCapPrm: 0000000000000000\nCapEff: 0000000000000000\nCapBnd: \
                 0000000000000000\nCapAmb: 0000000000000000\nNoNewPrivs: 1\nSeccomp: 2\n";
@@ -126,7 +126,7 @@ async fn capabilities(place: &Place) {
     assert_eq!(place.output(&extra).await, "5:5\n");
 }
 
-async fn stop_signal_grace_and_kill(place: &Place) {
+async fn stop_signal_grace_and_kill(place: &mut Place) {
     let polite = "trap 'echo got it; exit 3' INT; echo up; while :; do sleep 0.05; done";
     let mut workload = place.shell("polite", polite);
     workload.image.config.stop_signal = "SIGINT".to_owned();
@@ -145,7 +145,7 @@ async fn stop_signal_grace_and_kill(place: &Place) {
     place.engine.stop(stubborn.id, Duration::from_secs(1)).await.unwrap();
 }
 
-async fn ensure_is_idempotent(place: &Place) {
+async fn ensure_is_idempotent(place: &mut Place) {
     let mut workload = place.shell("steady", "trap exit TERM; echo up; while :; do sleep 0.05; done");
     let values = Values::new(&[]);
     place.engine.ensure(&workload, &values).await.unwrap();
@@ -172,7 +172,7 @@ async fn ensure_is_idempotent(place: &Place) {
     assert!(matches!(place.engine.remove(workload.id).await, Err(EngineError::NotFound(_))));
 }
 
-async fn confinement(place: &Place) {
+async fn confinement(place: &mut Place) {
     // Each line says what was possible; none must be.
     let script = "
         mount -t tmpfs none /tmp 2>/dev/null && echo mount

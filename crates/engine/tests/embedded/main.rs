@@ -2,6 +2,11 @@
 //! that can be killed.
 
 mod basics;
+mod images;
+mod life;
+mod limits;
+mod log;
+mod network;
 mod place;
 
 use std::process::ExitCode;
@@ -11,10 +16,14 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("runtime-child") => meshkeep_engine::runtime_child(),
+        Some("server") => life::server(),
         _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
     }
 }
 
 fn trials() -> Vec<Trial> {
-    basics::trials()
+    [basics::trials(), images::trials(), life::trials(), limits::trials(), log::trials(), network::trials()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -32,13 +32,13 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// A test that runs on a runtime of its own, in a place of its own, which is cleaned up also when the test fails.
 pub fn trial<F>(name: &'static str, test: F) -> Trial
 where
-    F: AsyncFnOnce(&Place) + Send + 'static,
+    F: AsyncFnOnce(&mut Place) + Send + 'static,
 {
     Trial::test(name, move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         runtime.block_on(async {
-            let place = Place::open().await;
-            let failed = AssertUnwindSafe(test(&place)).catch_unwind().await;
+            let mut place = Place::open().await;
+            let failed = AssertUnwindSafe(test(&mut place)).catch_unwind().await;
             place.close().await;
             failed.unwrap_or_else(|panic| resume_unwind(panic));
         });
@@ -48,22 +48,40 @@ where
 
 /// An engine in a temporary directory, and one session.
 pub struct Place {
-    dir: TempDir,
+    dir: Option<TempDir>,
     pub config: EmbeddedConfig,
-    pub engine: EmbeddedEngine,
+    pub engine: Opened,
     pub session: SessionId,
 }
 
 impl Place {
     pub async fn open() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = EmbeddedConfig { root: dir.path().join("engine"), ..EmbeddedConfig::default() };
-        let engine = EmbeddedEngine::open(config.clone()).await.unwrap();
-        Self { dir, config, engine, session: SessionId::from_uuid(Uuid::new_v4()) }
+        let place = Self::at(dir.path().join("engine")).await;
+        Self { dir: Some(dir), ..place }
+    }
+
+    /// An engine in this directory, which somebody else cleans up.
+    pub async fn at(root: PathBuf) -> Self {
+        let config = EmbeddedConfig { root, ..EmbeddedConfig::default() };
+        let engine = Opened(Some(EmbeddedEngine::open(config.clone()).await.unwrap()));
+        Self { dir: None, config, engine, session: SessionId::from_uuid(Uuid::new_v4()) }
+    }
+
+    /// Forgets the engine, as a server that is stopped does.
+    pub fn closed(&mut self) {
+        self.engine.0 = None;
+    }
+
+    /// Forgets the engine and opens it anew.
+    pub async fn reopened(&mut self, config: EmbeddedConfig) {
+        self.closed();
+        self.engine.0 = Some(EmbeddedEngine::open(config.clone()).await.unwrap());
+        self.config = config;
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.dir.as_ref().expect("the place has a directory").path().join(name)
     }
 
     /// A workload of busybox that runs `script` in a shell.
@@ -74,6 +92,12 @@ impl Place {
     /// A workload of busybox that runs `command`.
     pub fn workload(&self, name: &str, command: &[&str]) -> Workload {
         let layer = self.layer("busybox", busybox);
+        self.of_layer(name, command, layer.path)
+    }
+
+    /// A workload of one layer that exists.
+    pub fn of_layer(&self, name: &str, command: &[&str], path: PathBuf) -> Workload {
+        let layer = Layer { diff_id: Digest::from_bytes([7; 32]), path };
         Workload {
             id: WorkloadId::from_uuid(Uuid::new_v4()),
             session: self.session,
@@ -174,7 +198,10 @@ impl Place {
     }
 
     /// Ends everything and checks that nothing is left.
-    pub async fn close(self) {
+    pub async fn close(mut self) {
+        if self.engine.0.is_none() {
+            self.reopened(self.config.clone()).await;
+        }
         for one in self.engine.observe().await.unwrap() {
             self.engine.stop(one.id, Duration::ZERO).await.unwrap();
             self.engine.remove(one.id).await.unwrap();
@@ -183,6 +210,17 @@ impl Place {
         assert!(fs::read_dir(self.config.root.join("workloads")).unwrap().next().is_none());
         let root = self.config.root.to_string_lossy().into_owned();
         assert!(!fs::read_to_string("/proc/self/mountinfo").unwrap().contains(&root), "a mount is left");
+    }
+}
+
+/// The engine, when it is not closed.
+pub struct Opened(Option<EmbeddedEngine>);
+
+impl std::ops::Deref for Opened {
+    type Target = EmbeddedEngine;
+
+    fn deref(&self) -> &EmbeddedEngine {
+        self.0.as_ref().expect("the engine is open")
     }
 }
 
@@ -200,8 +238,8 @@ pub fn busybox(root: &Path) {
     fs::copy("/usr/bin/busybox", root.join("bin/busybox")).unwrap();
     for name in [
         "sh", "env", "cat", "echo", "sleep", "id", "ls", "stat", "touch", "mkdir", "mount", "nc", "wget", "httpd",
-        "ping", "seq", "dd", "ip", "chown", "kill", "readlink", "printf", "od", "grep", "true", "wc", "hostname",
-        "nslookup", "unshare", "tr", "head", "yes",
+        "ping", "seq", "dd", "ip", "chown", "kill", "readlink", "printf", "od", "grep", "true", "wc", "sort", "find",
+        "cut", "nproc", "hostname", "nslookup", "unshare", "tr", "head", "yes",
     ] {
         symlink("busybox", root.join("bin").join(name)).unwrap();
     }

@@ -4,11 +4,7 @@
 //! list the user are supplementary unless a group was given. What must stay true: ids outside the workload's range are
 //! refused, never wrapped.
 
-use super::{
-    super::ids::RANGE,
-    fault::{Doing, Fault},
-    rootfs::Rootfs,
-};
+use super::{super::ids::RANGE, fault::Fault, rootfs::Rootfs};
 
 /// A user of the image.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,9 +22,14 @@ pub(super) struct Account {
 impl Account {
     /// Finds the user that `wanted` names.
     pub(super) fn find(rootfs: &Rootfs, wanted: &str) -> Result<Self, Fault> {
-        let passwd = rootfs.read("/etc/passwd").doing("reading the image's /etc/passwd")?.unwrap_or_default();
-        let group = rootfs.read("/etc/group").doing("reading the image's /etc/group")?.unwrap_or_default();
-        Self::look_up(wanted, &passwd, &group)
+        let read = |path| match rootfs.read(path) {
+            Ok(text) => Ok(text.unwrap_or_default()),
+            Err(error) => {
+                let message = format!("the image's {path} cannot be read: {error}");
+                Err(Fault::invalid("bad_user", message, "correct the image: it must be a plain text file"))
+            }
+        };
+        Self::look_up(wanted, &read("/etc/passwd")?, &read("/etc/group")?)
     }
 
     fn look_up(wanted: &str, passwd: &str, group: &str) -> Result<Self, Fault> {

@@ -73,7 +73,8 @@ fn mount_one(file: &File, by_loop: &mut bool) -> io::Result<OwnedFd> {
 fn erofs(source: &str) -> io::Result<OwnedFd> {
     let attributes =
         MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    new_mount("erofs", source, &[], attributes)
+    // The file system itself too, not only this mount: else a loop device that is read-only would not be opened.
+    new_mount("erofs", source, &[("ro", String::new())], attributes)
 }
 
 fn attach_loop(file: &File) -> io::Result<(File, String)> {

@@ -16,8 +16,8 @@ use rustix::{
     fs::{CWD, FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, makedev, mkdirat, mknodat, openat},
     mount::{
         FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
-        UnmountFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount, mount_change, move_mount,
-        open_tree, unmount,
+        UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount, mount_change,
+        move_mount, open_tree, unmount,
     },
     process::{chdir, fchdir, pivot_root},
 };
@@ -83,7 +83,7 @@ fn make_root(launch: &Launch) -> Result<OwnedFd, Fault> {
     Ok(root)
 }
 
-/// A file system that is not attached anywhere yet.
+/// A file system that is not attached anywhere yet. An option without a value is a flag.
 pub(super) fn new_mount(
     kind: &str,
     source: &str,
@@ -93,7 +93,11 @@ pub(super) fn new_mount(
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(context.as_fd(), "source", source)?;
     for (name, value) in options {
-        fsconfig_set_string(context.as_fd(), *name, value.as_str())?;
+        if value.is_empty() {
+            fsconfig_set_flag(context.as_fd(), *name)?;
+        } else {
+            fsconfig_set_string(context.as_fd(), *name, value.as_str())?;
+        }
     }
     fsconfig_create(context.as_fd())?;
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
