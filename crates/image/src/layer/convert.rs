@@ -6,9 +6,10 @@ use super::{
     Compression, LayerError, Limits,
     diff::DiffReader,
     erofs::{self, Output},
+    node::{Inode, Node, Xattr},
     sparse::SparseMap,
     tar::{self, Entry, Kind, TarReader},
-    tree::{Inode, Node, Tree, Xattr},
+    tree::Tree,
 };
 use crate::Digest;
 
@@ -55,6 +56,7 @@ pub fn convert(
         let inode = pass.inode(&mut entry)?;
         tree.insert(&entry, inode)?;
     }
+    tree.drop_idle_whiteouts();
     let (diff_id, uncompressed_bytes) = pass.tar.diff.finish()?;
     let image_bytes = erofs::finish(pass.out, &tree)?;
     Ok(Converted { diff_id, uncompressed_bytes, image_bytes, entries: tree.entries() })
@@ -89,7 +91,9 @@ impl<R: Read> Pass<'_, R> {
             Kind::Fifo => Node::Fifo,
         };
         self.tar.diff.skip(tar::padding(entry.stored) as u64, &mut self.scratch)?;
-        let mut inode = Inode::new(node, entry.mode);
+        // Linux shows every symbolic link with all permissions.
+        let mode = if entry.kind == Kind::Symlink { 0o777 } else { entry.mode };
+        let mut inode = Inode::new(node, mode);
         inode.size = entry.sparse.as_ref().map_or(entry.stored, |map| map.real_size);
         (inode.mtime, inode.mtime_nsec) = entry.mtime;
         inode.uid = owner(entry, entry.uid)?;

@@ -11,6 +11,7 @@ mod convert;
 mod diff;
 mod erofs;
 mod error;
+mod node;
 mod pax;
 mod sparse;
 mod tar;

@@ -4,85 +4,11 @@
 //! directory that stands beside its own whiteout is opaque. What replaces something of its own layer hides lower layers
 //! as well.
 
-use std::collections::BTreeMap;
-
-use super::{LayerError, Limits, tar};
-
-/// Index of an inode.
-pub(super) type Ino = u32;
-pub(super) const ROOT: Ino = 0;
-
-/// An extended attribute as EROFS stores it: prefix number, name without prefix, value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Xattr {
-    pub(super) prefix: u8,
-    pub(super) name: Vec<u8>,
-    pub(super) value: Vec<u8>,
-}
-
-impl Xattr {
-    pub(super) const USER: u8 = 1;
-    pub(super) const TRUSTED: u8 = 4;
-    pub(super) const SECURITY: u8 = 6;
-
-    /// Bytes that it takes in the image.
-    pub(super) const fn stored_size(&self) -> usize {
-        (4 + self.name.len() + self.value.len()).next_multiple_of(4)
-    }
-}
-
-/// What an inode is.
-#[derive(Debug)]
-pub(super) enum Node {
-    Directory {
-        parent: Ino,
-        children: BTreeMap<Box<[u8]>, Ino>,
-        opaque: bool,
-    },
-    /// Data in blocks from this one on, or (short files) here.
-    File {
-        first_block: u32,
-        inline: Option<Box<[u8]>>,
-    },
-    Symlink(Box<[u8]>),
-    Character(u32),
-    BlockDevice(u32),
-    Fifo,
-    /// Hides a lower layer's entry.
-    Whiteout,
-}
-
-impl Node {
-    /// An empty directory; where it is put says who its parent is.
-    pub(super) const fn directory() -> Self {
-        Self::Directory { parent: ROOT, children: BTreeMap::new(), opaque: false }
-    }
-}
-
-/// Metadata of one inode.
-#[derive(Debug)]
-pub(super) struct Inode {
-    pub(super) node: Node,
-    pub(super) size: u64,
-    pub(super) mtime: i64,
-    pub(super) mtime_nsec: u32,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) links: u32,
-    pub(super) mode: u16,
-    pub(super) xattrs: Box<[Xattr]>,
-}
-
-impl Inode {
-    /// A directory that a path needs and no entry describes.
-    fn implied() -> Self {
-        Self::new(Node::directory(), 0o755)
-    }
-
-    pub(super) fn new(node: Node, mode: u16) -> Self {
-        Self { node, size: 0, mtime: 0, mtime_nsec: 0, uid: 0, gid: 0, links: 0, mode, xattrs: Box::default() }
-    }
-}
+use super::{
+    LayerError, Limits,
+    node::{Ino, Inode, Node, ROOT},
+    tar,
+};
 
 /// The whole tree. Inodes that nothing names any more stay in `inodes` with `links == 0`.
 pub(super) struct Tree<'a> {
@@ -275,6 +201,32 @@ impl<'a> Tree<'a> {
             _ if self.child(parent, name) == Some(target) => Ok(()),
             _ => self.name(parent, name, target),
         }
+    }
+
+    /// Takes out whiteouts that have nothing to hide: below an opaque directory no lower layer is seen, and overlayfs
+    /// would list them.
+    pub(super) fn drop_idle_whiteouts(&mut self) {
+        let mut open = vec![(ROOT, false)];
+        while let Some((ino, hidden)) = open.pop() {
+            let Node::Directory { children, opaque, .. } = &self.inodes[ino as usize].node else { continue };
+            let hidden = hidden || *opaque;
+            open.extend(children.values().map(|child| (*child, hidden)));
+            if hidden {
+                self.drop_whiteouts_in(ino);
+            }
+        }
+    }
+
+    fn drop_whiteouts_in(&mut self, ino: Ino) {
+        let node = std::mem::replace(&mut self.inodes[ino as usize].node, Node::Fifo);
+        let Node::Directory { parent, mut children, opaque } = node else { unreachable!("the caller looked") };
+        children.retain(|_, child| {
+            let inode = &mut self.inodes[*child as usize];
+            let idle = matches!(inode.node, Node::Whiteout);
+            inode.links -= u32::from(idle);
+            !idle
+        });
+        self.inodes[ino as usize].node = Node::Directory { parent, children, opaque };
     }
 
     fn account(&mut self, inode: &Inode) -> Result<(), LayerError> {

@@ -13,7 +13,7 @@ use meshkeep_image::layer::Compression;
 use crate::{
     facts,
     mount::{Mounted, Way},
-    peers::{assert_as_gnu_tar, assert_image_as_gnu_tar, convert, pack, place},
+    peers::{assert_as_gnu_tar, assert_mounts_as_gnu_tar, convert, pack, place},
     tarball::{Dialect, Item, tar},
 };
 
@@ -202,7 +202,7 @@ fn a_file_of_more_than_four_gigabytes() {
         assert_eq!(read, expected, "at {at}");
     }
     if full() {
-        assert_image_as_gnu_tar(&image, &archive[..], dir.path());
+        assert_mounts_as_gnu_tar(&image, &archive[..], dir.path());
     }
 }
 

@@ -2,8 +2,12 @@
 //!
 //! Needs root: the images are mounted. Mounts are detached ones, which end with the test's process however it ends.
 
+mod attacks;
 mod cases;
 mod facts;
 mod mount;
+mod overlays;
 mod peers;
+mod real;
 mod tarball;
+mod trees;

@@ -14,6 +14,8 @@ use rustix::mount::{
 /// A mounted file system; unmounted when dropped.
 pub struct Mounted {
     root: OwnedFd,
+    /// What it is made of stays mounted with it.
+    _below: Vec<Mounted>,
 }
 
 /// How an image file becomes a mount.
@@ -43,16 +45,30 @@ impl Mounted {
         }
     }
 
+    /// Layers on one another, the lowest first.
+    pub fn overlay(layers: Vec<Self>) -> Self {
+        // One lower directory alone is refused by the kernel.
+        let bottom = Self::new("tmpfs", &[]);
+        let lower: Vec<String> =
+            layers.iter().rev().chain([&bottom]).map(|layer| layer.path().to_str().unwrap().to_owned()).collect();
+        let mut overlay = Self::new("overlay", &[("source", "overlay"), ("lowerdir", &lower.join(":"))]);
+        overlay._below = layers;
+        overlay._below.push(bottom);
+        overlay
+    }
+
     fn new(kind: &str, options: &[(&str, &str)]) -> Self {
         let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
         for (name, value) in options {
             fsconfig_set_string(&context, *name, *value).unwrap();
         }
-        fsconfig_set_flag(&context, "ro").unwrap();
+        if kind != "tmpfs" {
+            fsconfig_set_flag(&context, "ro").unwrap();
+        }
         fsconfig_create(&context).unwrap_or_else(|error| panic!("{kind} {options:?}: {error}; {}", messages(&context)));
         let flags = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
         let root = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, flags).unwrap();
-        Self { root }
+        Self { root, _below: Vec::new() }
     }
 
     /// A path that this process reaches the root by.

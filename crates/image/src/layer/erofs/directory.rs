@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::BLOCK;
-use crate::layer::tree::{Ino, Node};
+use crate::layer::node::{Ino, Node};
 
 const ENTRY: usize = 12;
 

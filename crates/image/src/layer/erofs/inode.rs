@@ -1,6 +1,6 @@
 //! One inode as 64 bytes ("extended": 32-bit owners, its own time), and its extended attributes.
 
-use crate::layer::tree::{Inode, Node, Xattr};
+use crate::layer::node::{Inode, Node, Xattr};
 
 /// Bytes of an inode.
 pub(super) const INODE: usize = 64;

@@ -12,11 +12,15 @@ use super::{
 };
 use crate::layer::{
     LayerError,
-    tree::{Ino, Inode, Node, ROOT, Tree},
+    node::{Ino, Inode, Node, ROOT},
+    tree::Tree,
 };
 
 /// Bytes left free before the root, so that no inode has the number 0, which directory readers take for a deleted one.
 const BEFORE_ROOT: usize = 2 * SLOT;
+
+/// Bytes left free behind the last inode: Debian 12's `fsck.erofs` reads the attributes of inodes that have none.
+const BEHIND_LAST: usize = SLOT;
 
 /// Writes everything that is not file data; answers the image's length.
 pub(in crate::layer) fn finish(mut out: Output<'_>, tree: &Tree<'_>) -> Result<u64, LayerError> {
@@ -24,6 +28,7 @@ pub(in crate::layer) fn finish(mut out: Output<'_>, tree: &Tree<'_>) -> Result<u
     let meta_block = block_of(out.position())?;
     let plan = Plan::new(tree);
     plan.write_inodes(&mut out)?;
+    out.zeros(BEHIND_LAST as u64)?;
     out.align(BLOCK)?;
     for (ino, inode) in tree.live().filter(|(ino, inode)| !fits_inline(inode, content_size(*ino, inode))) {
         out.write(&plan.content(ino, inode))?;
@@ -62,6 +67,7 @@ impl<'t> Plan<'t> {
             plan.bytes = (plan.bytes + whole).next_multiple_of(SLOT as u64);
             plan.count += 1;
         }
+        plan.bytes += BEHIND_LAST as u64;
         plan
     }
 
@@ -80,7 +86,9 @@ impl<'t> Plan<'t> {
                 Node::Directory { children, .. } => {
                     Stored { word: block_of(next)?, links: self.directory_links(children.values()), ..stored }
                 }
-                _ => Stored { word: block_of(next)?, ..stored },
+                Node::Symlink(_) | Node::File { .. } => Stored { word: block_of(next)?, ..stored },
+                // A whiteout is the device 0:0.
+                Node::Whiteout | Node::Fifo => stored,
             };
             if !inline {
                 next += size.next_multiple_of(BLOCK) as u64;
