@@ -1,6 +1,10 @@
 //! What the embedded engine is told, and why it may not open.
 
-use std::path::PathBuf;
+use std::{
+    fs::{self, DirBuilder},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::PathBuf,
+};
 
 use super::{ids, net::Ipv4Pool};
 
@@ -28,6 +32,25 @@ impl Default for EmbeddedConfig {
             force_loop: false,
             child_program: PathBuf::from("/proc/self/exe"),
         }
+    }
+}
+
+impl EmbeddedConfig {
+    /// Makes the engine's directories, 0700; the root's path without links.
+    pub(super) fn make_dirs(&self) -> Result<PathBuf, OpenError> {
+        let failed = |path: &PathBuf| {
+            let path = path.clone();
+            move |source| OpenError::Io { what: "cannot make the engine's directory", path, source }
+        };
+        let make = |path: &PathBuf| DirBuilder::new().recursive(true).mode(0o700).create(path);
+        make(&self.root).map_err(failed(&self.root))?;
+        let root = self.root.canonicalize().map_err(failed(&self.root))?;
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).map_err(failed(&root))?;
+        for name in ["workloads", "networks", "stage"] {
+            let path = root.join(name);
+            make(&path).map_err(failed(&path))?;
+        }
+        Ok(root)
     }
 }
 

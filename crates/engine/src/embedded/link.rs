@@ -98,6 +98,8 @@ pub(super) async fn settle(inner: &Arc<Inner>, slot: &Slot) {
     slot.update(|seen| {
         match status {
             Some(status) => seen.take(status),
+            // Told, but on a full disk not written down.
+            None if seen.state.is_over() => {}
             None => seen.state = State::Failed { reason: lost(&record, &inner.boot_id) },
         }
         seen.supervised = false;

@@ -33,8 +33,7 @@ mod sys;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    fs,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -98,7 +97,7 @@ impl EmbeddedEngine {
         if config.first_id.checked_add(2 * ids::RANGE).is_none() || config.first_id < ids::RANGE {
             return Err(OpenError::FirstId(config.first_id));
         }
-        let root = make_dirs(&config)?;
+        let root = config.make_dirs()?;
         let boot_id = host::boot_id().map_err(|source| OpenError::Io {
             what: "cannot read",
             path: PathBuf::from("/proc/sys/kernel/random/boot_id"),
@@ -282,23 +281,6 @@ impl Inner {
             }
         }
     }
-}
-
-/// Makes the engine's directories, 0700; the root's path without links.
-fn make_dirs(config: &EmbeddedConfig) -> Result<PathBuf, OpenError> {
-    let failed = |path: &PathBuf| {
-        let path = path.clone();
-        move |source| OpenError::Io { what: "cannot make the engine's directory", path, source }
-    };
-    let make = |path: &PathBuf| DirBuilder::new().recursive(true).mode(0o700).create(path);
-    make(&config.root).map_err(failed(&config.root))?;
-    let root = config.root.canonicalize().map_err(failed(&config.root))?;
-    fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).map_err(failed(&root))?;
-    for name in ["workloads", "networks", "stage"] {
-        let path = root.join(name);
-        make(&path).map_err(failed(&path))?;
-    }
-    Ok(root)
 }
 
 /// Tells engines of one host apart in the names of cgroups: FNV-1a, the same in every release.

@@ -150,6 +150,31 @@ pub(super) fn execve(program: &CStr, arguments: &[&CStr], environment: &[&CStr])
     io::Error::last_os_error()
 }
 
+/// Gives every signal its default disposition and holds none up: this program's runtime and the C library's way to start
+/// it leave some ignored, and a program that is executed inherits that.
+pub(super) fn default_signals() -> io::Result<()> {
+    const SIGNALS: c_int = 64;
+    /// The kernel's `struct sigaction`: SIG_DFL, no flags, no restorer, an empty mask. The C library's own call refuses
+    /// the two signals that it keeps for itself.
+    const DEFAULT: [u64; 4] = [0; 4];
+    static NONE: u64 = 0;
+    for signal in (1..=SIGNALS).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP].contains(signal)) {
+        let no_old: *mut c_void = std::ptr::null_mut();
+        // SAFETY: the new action is as large as the kernel reads and lives over the call; the old one is not wanted.
+        check(unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), no_old, size_of::<u64>()) })?;
+    }
+    let no_old: *mut c_void = std::ptr::null_mut();
+    let how = libc::SIG_SETMASK;
+    // SAFETY: the new set is as large as is said and lives over the call; the old one is not wanted.
+    check(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const NONE, no_old, size_of::<u64>()) }).map(drop)
+}
+
+/// Ends this process after `seconds`, unless called again before; 0 takes it back.
+pub(super) fn end_after(seconds: u32) {
+    // SAFETY: takes a number only. The signal's disposition is the default: the process ends.
+    unsafe { libc::alarm(seconds) };
+}
+
 /// Waits for a child that has ended and says how: exit status, or 128 + signal number.
 pub(super) fn reap(pid: i32) -> io::Result<i32> {
     let mut status: c_int = 0;

@@ -182,10 +182,16 @@ async fn confinement(place: &mut Place) {
         ls -d /sys/kernel 2>/dev/null
         ls /proc | grep -v '^[0-9]' | grep -c . >/dev/null || echo no-proc
         for pid in /proc/[0-9]*; do echo ${pid#/proc/}; done | grep -v -x -e 1 -e '[2-9]' -e '1[0-9]'
+        umask
         hostname
         echo $$";
     let workload = place.shell("Confined", &format!("{{ {script}; }} 2>/dev/null"));
-    assert_eq!(place.output(&workload).await, "confined\n1\n");
+    assert_eq!(place.output(&workload).await, "0022\nconfined\n1\n");
+    // Neither signals nor descriptors of ours are left to it.
+    let signals = place.workload("signals", &["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"]);
+    assert_eq!(place.output(&signals).await, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    let descriptors = place.workload("descriptors", &["ls", "/proc/self/fd"]);
+    assert_eq!(place.output(&descriptors).await, "0\n1\n2\n3\n");
     // What the container's root owns outside is nobody there.
     let mut owners =
         place.shell("owners", "stat -c %u:%g / /bin/busybox /tmp /etc/hosts /proc/1; cat /proc/self/uid_map");

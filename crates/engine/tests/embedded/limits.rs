@@ -1,7 +1,7 @@
 //! What a workload cannot exceed, and what it cannot do.
 
 use libtest_mimic::Trial;
-use meshkeep_engine::ObservedState;
+use meshkeep_engine::{ExtraCapability, ObservedState};
 
 use crate::place::{Place, trial};
 
@@ -11,6 +11,7 @@ pub fn trials() -> Vec<Trial> {
         trial("processes_are_limited", processes),
         trial("cores_and_open_files_are_limited", rlimits),
         trial("no_namespace_by_clone", clone),
+        trial("a_refused_change_of_owner_gets_a_hint", not_permitted),
     ]
 }
 
@@ -54,6 +55,18 @@ async fn rlimits(place: &mut Place) {
     assert_eq!(lines[0][4..6], ["1", "1"], "{printed}");
     let files: u64 = lines[1][3].parse().unwrap();
     assert!((1024..=1 << 20).contains(&files) && lines[1][3] == lines[1][4], "{printed}");
+}
+
+async fn not_permitted(place: &mut Place) {
+    let script = "touch /tmp/x; chown 5 /tmp/x || exit 1; seq 1 3";
+    let mut workload = place.shell("drops", script);
+    place.start(&workload, &[]).await.unwrap();
+    let ObservedState::Exited { code: 1, hint: Some(hint), .. } = place.ended(&workload).await else { panic!() };
+    assert!(hint.contains("meshkeep.capabilities"), "{hint}");
+    workload.attempt = 1;
+    workload.capabilities = vec![ExtraCapability::Chown];
+    place.start(&workload, &[]).await.unwrap();
+    let ObservedState::Exited { code: 0, hint: None, .. } = place.ended(&workload).await else { panic!() };
 }
 
 /// `clone` with and without a flag that makes a namespace, tried by the smallest program there is.

@@ -86,7 +86,7 @@ fn process(launch: &Launch, account: &Account) -> Value {
     let files = getrlimit(Resource::Nofile).maximum.map_or(MAX_FILES, |hard| hard.min(MAX_FILES));
     json!({
         "terminal": false,
-        "user": { "uid": account.uid, "gid": account.gid, "additionalGids": account.groups },
+        "user": { "uid": account.uid, "gid": account.gid, "additionalGids": account.groups, "umask": 0o022 },
         "args": launch.args,
         // Not the container's: it keeps libcontainer from looking for a home directory in the image by itself.
         "env": ["HOME=/"],

@@ -117,6 +117,7 @@ impl Executor for Exec {
         let program = self.0.program.borrow();
         let Some(program) = program.as_deref() else { return Err(ExecutorError::InvalidArg) };
         set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| ExecutorError::Other(error.to_string()))?;
+        sys::default_signals().map_err(|error| ExecutorError::Other(error.to_string()))?;
         let arguments: Vec<&CStr> = self.0.arguments.iter().map(CString::as_c_str).collect();
         let block = self.0.environment.split_inclusive(|byte| *byte == 0);
         let environment: Vec<&CStr> = block.filter_map(|one| CStr::from_bytes_with_nul(one).ok()).collect();

@@ -20,12 +20,17 @@ const MAX_LINE: usize = 64 << 10;
 /// The smallest size of one file.
 const MIN_FILE: u64 = 64 << 10;
 
-/// Where lines go.
+/// How much of the end of the log is kept in mind.
+const END: usize = 4 << 10;
+
+/// Where lines go. A disk that is full costs lines, never the workload.
 pub(super) struct LogFiles {
     dir: OwnedFd,
     file: File,
     written: u64,
     each: u64,
+    lost: u64,
+    end: Vec<u8>,
 }
 
 impl LogFiles {
@@ -33,14 +38,28 @@ impl LogFiles {
     pub(super) fn open(dir: OwnedFd, bound: u64) -> io::Result<Self> {
         let file = open_log(&dir)?;
         let written = file.metadata()?.len();
-        Ok(Self { dir, file, written, each: (bound / 2).max(MIN_FILE) })
+        Ok(Self { dir, file, written, each: (bound / 2).max(MIN_FILE), lost: 0, end: Vec::new() })
     }
 
     /// Appends whole lines.
-    pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn append(&mut self, lines: &[u8]) {
         if lines.is_empty() {
-            return Ok(());
+            return;
         }
+        self.keep_in_mind(lines);
+        let written = if self.lost == 0 { self.write(lines) } else { self.write(&self.with_notice(lines)) };
+        match written {
+            Ok(()) => self.lost = 0,
+            Err(_) => self.lost += lines.iter().filter(|byte| **byte == b'\n').count() as u64,
+        }
+    }
+
+    /// Whether `words` stand near the end of the log.
+    pub(super) fn ends_about(&self, words: &str) -> bool {
+        self.end.windows(words.len()).any(|window| window == words.as_bytes())
+    }
+
+    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         if self.written > 0 && self.written + lines.len() as u64 > self.each {
             renameat(&self.dir, LOG, &self.dir, OLD_LOG)?;
             self.file = open_log(self.dir.as_fd())?;
@@ -49,6 +68,17 @@ impl LogFiles {
         self.file.write_all(lines)?;
         self.written += lines.len() as u64;
         Ok(())
+    }
+
+    /// The line end first: the write that failed may have left a part of a line.
+    fn with_notice(&self, lines: &[u8]) -> Vec<u8> {
+        let notice = format!("\n[meshkeep: {} lines are missing here, the log could not be written]\n", self.lost);
+        [notice.as_bytes(), lines].concat()
+    }
+
+    fn keep_in_mind(&mut self, lines: &[u8]) {
+        self.end.extend_from_slice(&lines[lines.len().saturating_sub(END)..]);
+        self.end.drain(..self.end.len().saturating_sub(END));
     }
 }
 
@@ -69,26 +99,25 @@ impl LogStream {
     }
 
     /// Takes what was printed; whole lines go into the log.
-    pub(super) fn push(&mut self, bytes: &[u8], log: &mut LogFiles) -> io::Result<()> {
+    pub(super) fn push(&mut self, bytes: &[u8], log: &mut LogFiles) {
         self.redactor.push(bytes, &mut self.line);
         while let Some(end) = whole(&self.line) {
             let mut lines: Vec<u8> = self.line.drain(..end).collect();
             if !lines.ends_with(b"\n") {
                 lines.push(b'\n');
             }
-            log.append(&lines)?;
+            log.append(&lines);
         }
-        Ok(())
     }
 
     /// The stream has ended: what is left becomes a line.
-    pub(super) fn end(&mut self, log: &mut LogFiles) -> io::Result<()> {
+    pub(super) fn end(&mut self, log: &mut LogFiles) {
         self.redactor.flush(&mut self.line);
         let mut rest = std::mem::take(&mut self.line);
         if !rest.is_empty() && !rest.ends_with(b"\n") {
             rest.push(b'\n');
         }
-        log.append(&rest)
+        log.append(&rest);
     }
 }
 

@@ -15,8 +15,10 @@ mod fault;
 mod harden;
 mod layers;
 mod log;
+mod output;
 mod rootfs;
 mod seccomp;
+mod servers;
 mod stage;
 mod supervisor;
 

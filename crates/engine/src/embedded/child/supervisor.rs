@@ -6,7 +6,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
@@ -16,7 +16,7 @@ use std::{
 
 use meshkeep_core::{Clock, Timestamp, clock::SystemClock};
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::{PollFd, PollFlags},
     io::ioctl_fionbio,
 };
 
@@ -30,14 +30,16 @@ use super::{
     container::{self, Built},
     fault::Doing,
     log::{LogFiles, LogStream},
+    output::{Output, wait},
+    servers::Server,
 };
 use crate::redact::Redactor;
 
-/// How long a stream may stay open after the last process is gone.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// What the C library says for EPERM; an image that drops privileges by itself ends with it.
+const NOT_PERMITTED: &str = "Operation not permitted";
 
-/// Bytes taken from a stream at once.
-const CHUNK: usize = 32 << 10;
+/// Seconds that a start may take; more is a disk that does not answer.
+const START_PATIENCE: u32 = 120;
 
 /// Servers that may be connected at once; one is usual, two while one replaces the other.
 const MAX_SERVERS: usize = 8;
@@ -50,6 +52,7 @@ pub(super) struct Supervisor {
     status: Status,
     stop_signal: i32,
     cgroup: String,
+    has_capabilities: bool,
     stop: Stop,
 }
 
@@ -76,6 +79,7 @@ impl Supervisor {
             status,
             stop_signal: launch.stop_signal,
             cgroup: launch.cgroup.clone(),
+            has_capabilities: !launch.capabilities.is_empty(),
             stop: Stop::NotAsked,
         })
     }
@@ -83,6 +87,8 @@ impl Supervisor {
     /// Runs the workload to its end.
     pub(super) fn run(mut self, launch: Launch, received: Received) -> io::Result<()> {
         let Received { block, bound } = received;
+        // Dying is enough: the server ends what is left of a supervisor that is gone.
+        sys::end_after(START_PATIENCE);
         let built = LogFiles::open(self.dir.try_clone()?, launch.limits.log_bytes)
             .doing("opening the log")
             .and_then(|log| Ok((container::build(&launch, block)?, log)));
@@ -109,6 +115,7 @@ impl Supervisor {
             sys::reap(built.pid)?;
             return self.end(State::Failed { reason: fault.into_refusal() });
         }
+        sys::end_after(0);
         self.status.started_at = Some(now());
         self.tell(State::Running);
         let Built { pid, pidfd, stdout, stderr, .. } = built;
@@ -120,7 +127,7 @@ impl Supervisor {
         let code = sys::reap(pid)?;
         let at = now();
         output.last_words(&mut pipes)?;
-        let hint = self.hint(code);
+        let hint = self.hint(code, &output.log);
         self.end(State::Exited { code, at, hint })
     }
 
@@ -205,7 +212,7 @@ impl Supervisor {
     }
 
     /// What likely caused the end, when it was not asked for.
-    fn hint(&self, code: i32) -> Option<String> {
+    fn hint(&self, code: i32, log: &LogFiles) -> Option<String> {
         let hierarchies = Hierarchies::find().ok()?;
         if hierarchies.oom_kills(&self.cgroup) > 0 && self.stop == Stop::NotAsked {
             return Some(
@@ -215,102 +222,25 @@ impl Supervisor {
         if code != 0 && hierarchies.pids_refused(&self.cgroup) > 0 {
             return Some("it was refused another process: its limit of processes and threads is reached".into());
         }
+        if code != 0 && !self.has_capabilities && log.ends_about(NOT_PERMITTED) {
+            return Some(
+                "it was not permitted something; an image that changes owners or users by itself needs the annotation \
+                 `meshkeep.capabilities`, such as CHOWN,SETUID,SETGID"
+                    .into(),
+            );
+        }
         None
     }
 
     /// Writes the end down, cleans up, and says so.
     fn end(&mut self, state: State) -> io::Result<()> {
         self.status.state = state.clone();
-        files::write_record(&self.dir, files::EXIT, &self.status, Lasting::Synced)?;
+        // On a full disk the record cannot be written; a server that is connected hears of the end all the same.
+        let recorded = files::write_record(&self.dir, files::EXIT, &self.status, Lasting::Synced);
         // libcontainer does not remove what a failed start made in every case; a leftover is the server's to find.
         let removed = Hierarchies::find().and_then(|hierarchies| hierarchies.destroy(&self.cgroup));
         self.tell(state);
-        removed
-    }
-}
-
-/// The container's two streams and their log.
-struct Output {
-    streams: [LogStream; 2],
-    log: LogFiles,
-}
-
-impl Output {
-    /// Takes what is there from one stream; the pipe is `None` when it has ended.
-    fn pump(&mut self, number: usize, pipe: &mut Option<File>) -> io::Result<()> {
-        let Some(open) = pipe else { return Ok(()) };
-        let mut chunk = [0; CHUNK];
-        match open.read(&mut chunk) {
-            Ok(0) => {
-                *pipe = None;
-                self.streams[number].end(&mut self.log)
-            }
-            Ok(length) => self.streams[number].push(&chunk[..length], &mut self.log),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The container has ended: what is still in the pipes.
-    fn last_words(&mut self, pipes: &mut [Option<File>; 2]) -> io::Result<()> {
-        let until = Instant::now() + LAST_WORDS;
-        for (number, pipe) in pipes.iter_mut().enumerate() {
-            while let Some(open) = pipe {
-                let left = until.saturating_duration_since(Instant::now());
-                let mut fds = [PollFd::new(open, PollFlags::IN)];
-                wait(&mut fds, Some(left))?;
-                if fds[0].revents().is_empty() {
-                    break;
-                }
-                self.pump(number, pipe)?;
-            }
-            if pipe.is_some() {
-                self.streams[number].end(&mut self.log)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A connected server.
-struct Server {
-    stream: UnixStream,
-    received: Vec<u8>,
-}
-
-impl Server {
-    fn new(stream: UnixStream) -> io::Result<Self> {
-        stream.set_nonblocking(true)?;
-        Ok(Self { stream, received: Vec::new() })
-    }
-
-    fn tell(&mut self, status: &Status) -> io::Result<()> {
-        proto::write(&mut self.stream, status)
-    }
-
-    fn read(&mut self, commands: &mut Vec<Command>) -> io::Result<()> {
-        let mut chunk = [0; 512];
-        match self.stream.read(&mut chunk) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(length) => self.received.extend_from_slice(&chunk[..length]),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
-            Err(error) => return Err(error),
-        }
-        while let Some(command) = proto::decode(&mut self.received)? {
-            commands.push(command);
-        }
-        Ok(())
-    }
-}
-
-fn wait(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<()> {
-    let timeout = timeout.map(|timeout| Timespec {
-        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(timeout.subsec_nanos()),
-    });
-    match poll(fds, timeout.as_ref()) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
+        recorded.and(removed)
     }
 }
 
