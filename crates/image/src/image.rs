@@ -80,7 +80,7 @@ pub struct Image {
     pub digest: Digest,
     /// How its process is run.
     pub config: ImageConfig,
-    /// Its layers, lowest first.
+    /// The layers to put on one another, lowest first. What lies below an opaque root is left out.
     pub layers: Vec<Layer>,
 }
 

@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     error::ImageError,
     image::{Digest, Image, ImageConfig, Layer},
+    layer,
     reference::Reference,
     store::{Store, age, read_own},
 };
@@ -87,7 +88,7 @@ impl Records {
             named.names.insert(name);
             self.store.write_own(&path, &named)?;
         }
-        Ok(Some(self.image(reference, &record)))
+        self.image(reference, &record).map(Some)
     }
 
     /// Records what `digest` resolves to.
@@ -95,17 +96,24 @@ impl Records {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let record = Record { names: [reference.to_string()].into(), is };
         self.store.write_own(&self.path(reference, digest), &record)?;
-        Ok(self.image(reference, &record))
+        self.image(reference, &record)
     }
 
-    fn image(&self, reference: &Reference, record: &Record) -> Image {
-        let layer = |diff_id: &Digest| Layer { diff_id: diff_id.clone(), path: self.store.path(diff_id) };
-        Image {
+    fn image(&self, reference: &Reference, record: &Record) -> Result<Image, ImageError> {
+        let placed = |diff_id: &Digest| Layer { diff_id: diff_id.clone(), path: self.store.path(diff_id) };
+        let mut layers: Vec<Layer> = record.is.layers.iter().map(placed).collect();
+        for at in (1..layers.len()).rev() {
+            if layer::hides_all_below(&layers[at].path).map_err(ImageError::io("a layer cannot be read"))? {
+                layers.drain(..at);
+                break;
+            }
+        }
+        Ok(Image {
             reference: reference.as_written().to_owned(),
             digest: record.is.image.clone(),
             config: record.is.config.clone(),
-            layers: record.is.layers.iter().map(layer).collect(),
-        }
+            layers,
+        })
     }
 
     /// Removes records that nothing leads to any more, then the longest unused ones until the layers fit `budget`, then

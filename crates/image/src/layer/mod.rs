@@ -4,8 +4,10 @@
 //! in memory and written last, the superblock at the very end. Nothing from the layer is followed, opened or executed:
 //! the tar is data, the image is data, and its path names exist nowhere on the host.
 //!
-//! One known difference to tools that unpack layers over one another: an entry whose parent is a symbolic link in a
-//! *lower* layer makes a directory that hides the link; the link is not followed. Within one layer it is refused.
+//! Two differences to tools that unpack layers over one another (and none to those that unpack each on its own): an entry
+//! whose parent is a symbolic link in a *lower* layer makes a directory that hides the link; the link is not followed.
+//! Within one layer it is refused. And a directory that a path needs but no entry describes is root's with mode 0755,
+//! whatever a lower layer says of it.
 
 mod convert;
 mod diff;
@@ -20,6 +22,15 @@ mod tree;
 pub use convert::{Converted, convert};
 pub use diff::Compression;
 pub use error::LayerError;
+
+/// Whether a layer's image hides all layers below it (an opaque whiteout in the tar's root). Overlayfs does not see that
+/// by itself: whoever puts layers on one another leaves those below out.
+///
+/// # Errors
+/// The image cannot be read.
+pub fn hides_all_below(image: &std::path::Path) -> std::io::Result<bool> {
+    erofs::has_opaque_root(&std::fs::File::open(image)?)
+}
 
 /// Bounds of one layer. A layer that exceeds one is refused by name; what was written is the caller's to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]

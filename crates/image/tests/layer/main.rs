@@ -5,6 +5,7 @@
 mod attacks;
 mod cases;
 mod facts;
+mod fetched;
 mod mount;
 mod overlays;
 mod peers;

@@ -39,6 +39,7 @@ pub(in crate::layer) fn finish(mut out: Output<'_>, tree: &Tree<'_>) -> Result<u
         inodes: plan.count,
         blocks: block_of(out.position())?,
         meta_block,
+        opaque_root: matches!(tree.inodes[ROOT as usize].node, Node::Directory { opaque: true, .. }),
     };
     out.finish(&superblock.encode())
 }

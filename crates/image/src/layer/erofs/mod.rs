@@ -20,6 +20,7 @@ mod superblock;
 pub(super) use inode::MAX_XATTRS;
 pub(super) use metadata::finish;
 pub(super) use output::Output;
+pub(super) use superblock::has_opaque_root;
 
 /// Bytes of a block: the page size of the smallest machines, which every kernel takes.
 pub(super) const BLOCK: usize = 4096;

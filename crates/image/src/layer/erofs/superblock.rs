@@ -1,9 +1,14 @@
 //! The superblock, and the checksum that lets the kernel refuse a damaged one.
 
+use std::{fs::File, io, os::unix::fs::FileExt as _};
+
 use super::BLOCK;
 
 const OFFSET: usize = 1024;
 const MAGIC: u32 = 0xe0f5_e1e2;
+const VOLUME_NAME: usize = 64;
+/// The volume's name of a layer whose root is opaque.
+const OPAQUE: &[u8; 16] = b"opaque root\0\0\0\0\0";
 /// The checksum is there, and times are of modification.
 const COMPATIBLE_FEATURES: u32 = 1 | 2;
 
@@ -15,6 +20,8 @@ pub(super) struct Superblock {
     pub(super) inodes: u64,
     pub(super) blocks: u32,
     pub(super) meta_block: u32,
+    /// Said in the volume's name, for overlayfs does not look for the mark on a layer's root.
+    pub(super) opaque_root: bool,
 }
 
 impl Superblock {
@@ -29,10 +36,20 @@ impl Superblock {
         put(16, &self.inodes.to_le_bytes());
         put(36, &self.blocks.to_le_bytes());
         put(40, &self.meta_block.to_le_bytes());
+        if self.opaque_root {
+            put(VOLUME_NAME, OPAQUE);
+        }
         let checksum = crc32c(&block[OFFSET..]);
         block[OFFSET + 4..OFFSET + 8].copy_from_slice(&checksum.to_le_bytes());
         block
     }
+}
+
+/// Whether an image that this writer made says that its root is opaque.
+pub(in crate::layer) fn has_opaque_root(image: &File) -> io::Result<bool> {
+    let mut name = [0; OPAQUE.len()];
+    image.read_exact_at(&mut name, (OFFSET + VOLUME_NAME) as u64)?;
+    Ok(name == *OPAQUE)
 }
 
 /// CRC-32C as the kernel keeps it: begun with all bits set, and not inverted at the end.
