@@ -103,6 +103,14 @@ pub fn age(then: Timestamp) -> String {
     span((SystemClock.now().as_millis() - then.as_millis()) / 1000)
 }
 
+/// The same as part of a sentence.
+pub fn ago(then: Timestamp) -> String {
+    match age(then).as_str() {
+        "now" => "just now".to_owned(),
+        span => format!("{span} ago"),
+    }
+}
+
 fn span(seconds: i64) -> String {
     match seconds {
         ..=0 => "now".to_owned(),

@@ -117,21 +117,7 @@ fn show_saved(context: &Context, saved: &wire::SecretSaved) -> Result<(), Failur
         output::note(&format!("Note: {warning}"));
     }
     context.out.show(saved, |saved| {
-        let older = match saved.sessions_on_older {
-            0 => String::new(),
-            1 => "\n1 running session still uses an older version; `meshkeep session restart` gives it this one."
-                .to_owned(),
-            n => format!(
-                "\n{n} running sessions still use an older version; `meshkeep session restart` gives them this one."
-            ),
-        };
-        let applies = &saved.applies;
-        format!(
-            "{} {} saved as version {} ({}).\n{applies}{older}",
-            noun(saved.kind),
-            saved.name,
-            saved.version,
-            saved.id
-        )
+        let wire::SecretSaved { id, name, version, applies, .. } = saved;
+        format!("{} {name} saved as version {version} ({id}).\n{applies}", noun(saved.kind))
     })
 }

@@ -10,7 +10,7 @@ use reqwest::Method;
 
 use super::noun;
 use crate::{
-    cmd::{Context, output::age, resolve},
+    cmd::{Context, output::ago, resolve},
     failure::Failure,
 };
 
@@ -41,7 +41,7 @@ fn text(secret: &SecretItem) -> String {
     let mut text = format!("{} {} ({})\n", noun(secret.kind), secret.name, secret.id);
     if let Some(detail) = &secret.detail {
         let by = &detail.updated_by;
-        let _ = writeln!(text, "Version {}, saved {} ago by {by}.", detail.version, age(detail.updated_at));
+        let _ = writeln!(text, "Version {}, saved {} by {by}.", detail.version, ago(detail.updated_at));
         let users = if detail.used_by.is_empty() { "no service".to_owned() } else { detail.used_by.join(", ") };
         let _ = writeln!(text, "Used by: {users}");
     }

@@ -10,7 +10,6 @@ use reqwest::Method;
 
 use super::{show, watch};
 use crate::{
-    client::Client,
     cmd::{Context, output::note, room},
     failure::{Exit, Failure},
 };
@@ -32,7 +31,7 @@ pub struct LaunchArgs {
 }
 
 pub(super) async fn run(context: &Context, args: LaunchArgs) -> Result<(), Failure> {
-    let session = launch(&context.client, &args.room).await?;
+    let session = launch(context, &args.room).await?;
     if !args.wait {
         return context.out.show(&session, what_next);
     }
@@ -51,12 +50,14 @@ pub(super) async fn run(context: &Context, args: LaunchArgs) -> Result<(), Failu
     }
 }
 
-async fn launch(client: &Client, room: &str) -> Result<Session, Failure> {
-    let post = || async { client.call(Method::POST, &["rooms", room, "sessions"]).answer().await };
+async fn launch(context: &Context, room: &str) -> Result<Session, Failure> {
+    let post = || async { context.client.call(Method::POST, &["rooms", room, "sessions"]).answer().await };
     match post().await {
         Err(failure) if failure.exit() == Exit::NotFound => {
-            let made = room::create(client, room, true).await?;
-            note(&format!("Room {} made ({}).", made.name, made.id));
+            let made = room::create(&context.client, room, true).await?;
+            if !context.out.is_json() {
+                note(&format!("Room {} made ({}).", made.name, made.id));
+            }
             post().await
         }
         launched => launched,

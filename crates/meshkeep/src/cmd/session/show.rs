@@ -11,7 +11,7 @@ use super::watch;
 use crate::{
     cmd::{
         Context,
-        output::{Table, age},
+        output::{Table, age, ago},
         resolve,
     },
     failure::{Failure, one_line},
@@ -42,8 +42,8 @@ pub(super) fn text(session: &Session) -> String {
     let Session { id, room_name, created_at, .. } = session;
     let mut text = format!("Session {id} of room {room_name}: {}", state_word(session.state));
     let _ = match session.ended_at {
-        Some(ended) => writeln!(text, ", ended {} ago", age(ended)),
-        None => writeln!(text, ", launched {} ago", age(*created_at)),
+        Some(ended) => writeln!(text, ", ended {}", ago(ended)),
+        None => writeln!(text, ", launched {}", ago(*created_at)),
     };
     let workloads = session.workloads.as_deref().unwrap_or_default();
     let head = ["SERVICE", "STATE", "RESTARTS", "STARTED", "SECRETS", "IMAGE"];

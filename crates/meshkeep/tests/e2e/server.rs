@@ -1,0 +1,207 @@
+//! `meshkeep serve` on a data directory of its own, and the command line against it.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    leftovers,
+    process::{Running, eventually, run, text},
+    registry::{PASSWORD, Registry, USER},
+};
+
+pub struct Server {
+    pub registry: Registry,
+    /// Further arguments of `serve`.
+    pub arguments: Vec<String>,
+    key: String,
+    url: String,
+    program: Option<Running>,
+    said_before: String,
+    sessions: Vec<String>,
+    dir: TempDir,
+}
+
+impl Server {
+    /// Initialised and serving, with a registry beside it.
+    pub fn new() -> Self {
+        Self::with_arguments(&[])
+    }
+
+    pub fn with_arguments(arguments: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        let mut init = Command::new(program());
+        init.current_dir(dir.path()).args(["init", "--data-dir", "data", "--json"]);
+        let made: Value = serde_json::from_slice(&run(&mut init, "").stdout).expect("init prints JSON");
+        let mut server = Self {
+            registry: Registry::new(),
+            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+            key: made["api_key"].as_str().expect("a key").to_owned(),
+            url: String::new(),
+            program: None,
+            said_before: String::new(),
+            sessions: Vec::new(),
+            dir,
+        };
+        server.start();
+        server
+    }
+
+    /// Serves; again after an end.
+    pub fn start(&mut self) {
+        let mut serve = Command::new(program());
+        serve.current_dir(self.dir.path()).args(["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"]);
+        serve.args(["--insecure-registry", &self.registry.host]).args(&self.arguments);
+        let mut running = Running::start(&mut serve);
+        self.url = eventually("the server's start", || {
+            let said = running.said();
+            let ready = said.lines().find(|line| line.contains(" ready listen="));
+            assert!(running.is_alive(), "it ended: {said}");
+            let listen = ready.and_then(|line| line.split("listen=").nth(1)?.split(' ').next());
+            listen.map(str::to_owned).ok_or(said.clone())
+        });
+        self.program = Some(running);
+    }
+
+    /// SIGTERM or SIGKILL; its exit code.
+    pub fn stop(&mut self, signal: Signal) -> Option<i32> {
+        let mut program = self.program.take().expect("it runs");
+        let code = program.end(signal);
+        self.said_before.push_str(&program.said());
+        code
+    }
+
+    /// All that the server has said, over all its lives.
+    pub fn said(&self) -> String {
+        let now = self.program.as_ref().map(Running::said).unwrap_or_default();
+        format!("{}{now}", self.said_before)
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The command line, with this server in its environment.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.env_clear().env("MESHAGENT_API_URL", &self.url).env("MESHAGENT_API_KEY", &self.key).args(arguments);
+        command
+    }
+
+    pub fn cli(&self, arguments: &[&str], input: &str) -> Output {
+        run(&mut self.command(arguments), input)
+    }
+
+    /// The output of a command that must succeed.
+    #[track_caller]
+    pub fn ok(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.cli(arguments, input);
+        assert!(output.status.success(), "{arguments:?}: {}\n{}", text(&output.stderr), text(&output.stdout));
+        text(&output.stdout)
+    }
+
+    /// Its JSON.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str], input: &str) -> Value {
+        let arguments: Vec<_> = arguments.iter().copied().chain(["--json"]).collect();
+        let shown = self.ok(&arguments, input);
+        serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{error}: {shown}"))
+    }
+
+    /// A secret key from `.env` text; its id.
+    pub fn secret(&self, name: &str, env: &str) -> String {
+        id(&self.json(&["secret", "keys", "create", name, "--from-env-file", "-"], env))
+    }
+
+    /// A pull secret for the registry; its id.
+    pub fn pull_secret(&self, name: &str, password: &str) -> String {
+        let create = ["secret", "docker", "create", name, "--username", USER, "--password-stdin", "--server"];
+        id(&self.json(&[&create[..], &[&self.registry.host]].concat(), password))
+    }
+
+    /// The right one.
+    pub fn good_pull_secret(&self) -> String {
+        self.pull_secret("acme-priv-registry", PASSWORD)
+    }
+
+    /// A service with these lines under `container`; its id.
+    pub fn service(&self, name: &str, container: &str) -> String {
+        let lines: String = container.lines().map(|line| format!("  {}\n", line.trim_start())).collect();
+        let manifest = format!("version: v1\nkind: Service\nmetadata: {{ name: {name} }}\ncontainer:\n{lines}");
+        id(&self.json(&["service", "create", "--file", "-"], &manifest))
+    }
+
+    /// Launches a room's session and remembers it; its id.
+    pub fn launch(&mut self, room: &str) -> String {
+        let session = id(&self.json(&["session", "launch", room], ""));
+        self.sessions.push(session.clone());
+        session
+    }
+
+    pub fn session(&self, session: &str) -> Value {
+        self.json(&["session", "show", session], "")
+    }
+
+    /// Looks at a session until it fits.
+    #[track_caller]
+    pub fn until(&self, session: &str, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        eventually(what, || {
+            let session = self.session(session);
+            if fits(&session) { Ok(session) } else { Err(session.to_string()) }
+        })
+    }
+
+    #[track_caller]
+    pub fn until_ready(&self, session: &str) -> Value {
+        self.until(session, "ready", |session| session["state"] == "ready")
+    }
+
+    pub fn log(&self, session: &str, service: &str) -> String {
+        self.ok(&["session", "logs", session, service], "")
+    }
+
+    /// The end of a test: all is terminated, and nothing is left on the host.
+    pub fn end(mut self) {
+        self.ok(&["session", "terminate", "--all"], "");
+        assert_eq!(self.stop(Signal::TERM), Some(0), "{}", self.said());
+        let left = leftovers::of(&self.sessions, &self.data_dir());
+        assert!(left.is_empty(), "left behind: {left:?}");
+        assert!(!self.said().contains("ERROR"), "{}", self.said());
+    }
+}
+
+impl Drop for Server {
+    /// Of a test that failed: its workloads end, with the help of a new server if need be.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for line in self.said().lines().filter(|line| !line.contains("answered method=\"GET\"")) {
+            eprintln!("the server said: {line}");
+        }
+        if self.program.is_none() && !leftovers::of(&self.sessions, &self.data_dir()).is_empty() {
+            self.start();
+        }
+        self.cli(&["session", "terminate", "--all"], "");
+    }
+}
+
+fn id(value: &Value) -> String {
+    value["id"].as_str().unwrap_or_else(|| panic!("no id: {value}")).to_owned()
+}
+
+fn program() -> &'static str {
+    env!("CARGO_BIN_EXE_meshkeep")
+}
+
+/// The workload of a service in a session's JSON.
+#[track_caller]
+pub fn workload<'a>(session: &'a Value, service: &str) -> &'a Value {
+    let mut all = session["workloads"].as_array().into_iter().flatten();
+    all.find(|workload| workload["service_name"] == service).unwrap_or_else(|| panic!("no {service} in {session}"))
+}
