@@ -15,40 +15,60 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long killed processes may take to leave their cgroup; one stuck in the kernel may never.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Where the unified hierarchy is mounted on a host that has no other.
+const UNIFIED: &str = "/sys/fs/cgroup";
+
 /// Every mounted hierarchy.
 #[derive(Clone, Debug)]
-pub(super) struct Hierarchies(Vec<PathBuf>);
+pub(super) struct Hierarchies {
+    mounts: Vec<Mounted>,
+    unified: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Mounted {
+    at: PathBuf,
+    /// Of version 1: its controllers among them.
+    options: String,
+}
 
 impl Hierarchies {
     /// Finds them.
     pub(super) fn find() -> io::Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-        Ok(Self(mounts.lines().filter_map(cgroup_mount).map(PathBuf::from).collect()))
+        Ok(Self { mounts: mounts.lines().filter_map(cgroup_mount).collect(), unified: PathBuf::from(UNIFIED) })
     }
 
     /// Whether some hierarchy limits both memory and processes.
     pub(super) fn can_limit(&self) -> bool {
-        let version_1 = |name: &str| self.0.iter().any(|mount| mount.join(name).exists());
-        let version_2 = self.0.iter().any(|mount| {
-            fs::read_to_string(mount.join("cgroup.controllers"))
-                .is_ok_and(|all| ["memory", "pids"].iter().all(|one| all.split_whitespace().any(|word| word == *one)))
-        });
-        version_2 || (version_1("memory.limit_in_bytes") && self.0.iter().any(|mount| mount.ends_with("pids")))
+        let unified = || {
+            let controllers = fs::read_to_string(self.unified.join("cgroup.controllers")).unwrap_or_default();
+            ["memory", "pids"].iter().all(|wanted| controllers.split_whitespace().any(|one| one == *wanted))
+        };
+        let has = |wanted| self.mounts.iter().any(|mount| mount.options.split(',').any(|one| one == wanted));
+        (has("memory") && has("pids")) || unified()
     }
 
     /// Whether memory and swap can be limited together (version 1).
     pub(super) fn has_memsw(&self) -> bool {
-        self.0.iter().any(|mount| mount.join("memory.memsw.limit_in_bytes").exists())
+        self.mounts.iter().any(|mount| mount.at.join("memory.memsw.limit_in_bytes").exists())
     }
 
-    /// Whether swap is limited by a file of its own (version 2).
+    /// Whether version 2 is all there is.
     pub(super) fn is_unified(&self) -> bool {
-        self.0.iter().any(|mount| mount == Path::new("/sys/fs/cgroup") && mount.join("cgroup.controllers").exists())
+        self.mounts.iter().any(|mount| mount.at == self.unified) && self.unified.join("cgroup.controllers").exists()
+    }
+
+    /// Hierarchies of a host that a test made up.
+    #[cfg(test)]
+    pub(super) fn of(mounts: &[(&Path, &str)], unified: &Path) -> Self {
+        let mounted = |(at, options): &(&Path, &str)| Mounted { at: at.to_path_buf(), options: (*options).to_owned() };
+        Self { mounts: mounts.iter().map(mounted).collect(), unified: unified.to_owned() }
     }
 
     fn dirs(&self, cgroup: &str) -> Vec<PathBuf> {
         let relative = cgroup.trim_start_matches('/');
-        self.0.iter().map(|mount| mount.join(relative)).filter(|dir| dir.is_dir()).collect()
+        self.mounts.iter().map(|mount| mount.at.join(relative)).filter(|dir| dir.is_dir()).collect()
     }
 
     /// How often the kernel killed something in it for want of memory.
@@ -141,14 +161,17 @@ fn remove(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// The mount point of a line of `mountinfo`, when it is a cgroup hierarchy.
-fn cgroup_mount(line: &str) -> Option<&str> {
+/// A line of `mountinfo`, when it is a cgroup hierarchy.
+fn cgroup_mount(line: &str) -> Option<Mounted> {
     let (mount, filesystem) = line.split_once(" - ")?;
     let mut words = mount.split(' ');
     let (root, point) = (words.nth(3)?, words.next()?);
+    let mut filesystem = filesystem.split(' ');
+    let (kind, options) = (filesystem.next()?, filesystem.nth(1)?);
     // A bind mount of a part of a hierarchy is not the hierarchy; spaces would stand as octal numbers.
-    let plain = matches!(filesystem.split(' ').next()?, "cgroup" | "cgroup2") && !point.contains('\\');
-    (plain && (root == "/" || root.starts_with("/.."))).then_some(point)
+    let plain = matches!(kind, "cgroup" | "cgroup2") && !point.contains('\\');
+    (plain && (root == "/" || root.starts_with("/..")))
+        .then(|| Mounted { at: PathBuf::from(point), options: options.to_owned() })
 }
 
 #[cfg(test)]
@@ -157,13 +180,30 @@ mod tests {
 
     #[test]
     fn knows_hierarchies_by_their_lines() {
-        let of = cgroup_mount;
+        let of = |line| cgroup_mount(line).map(|mount| (mount.at.to_str().unwrap().to_owned(), mount.options));
         assert_eq!(
             of("35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"),
-            Some("/sys/fs/cgroup/memory")
+            Some(("/sys/fs/cgroup/memory".to_owned(), "rw,memory".to_owned()))
         );
-        assert_eq!(of("35 31 0:32 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw"), Some("/sys/fs/cgroup"));
+        assert_eq!(
+            of("35 31 0:32 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw"),
+            Some(("/sys/fs/cgroup".to_owned(), "rw".to_owned()))
+        );
         assert_eq!(of("35 31 0:32 /x /mnt rw - cgroup2 cgroup2 rw"), None);
         assert_eq!(of("31 23 0:28 / /sys/fs/cgroup rw - tmpfs cgroup rw"), None);
+    }
+
+    #[test]
+    fn limits_need_both_controllers() {
+        let dir = tempfile::tempdir().unwrap();
+        let unified = dir.path();
+        let can = |mounts: &[(&Path, &str)]| Hierarchies::of(mounts, unified).can_limit();
+        let at = Path::new("/x");
+        assert!(can(&[(at, "rw,memory"), (at, "rw,pids")]) && can(&[(at, "rw,memory,pids")]));
+        assert!(!can(&[(at, "rw,memory")]) && !can(&[]));
+        for (controllers, enough) in [("cpu memory pids\n", true), ("memory\n", false), ("", false)] {
+            fs::write(unified.join("cgroup.controllers"), controllers).unwrap();
+            assert_eq!(can(&[(unified, "rw")]), enough, "{controllers}");
+        }
     }
 }

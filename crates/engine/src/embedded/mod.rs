@@ -156,7 +156,7 @@ impl Engine for EmbeddedEngine {
         self.0.ask_to_stop(&slot, grace);
         let _gate = slot.gate.lock().await;
         let Some(seen) = slot.seen() else { return Err(EngineError::NotFound(id)) };
-        self.0.note_stopped(&slot, seen.record.id)?;
+        self.0.note_stopped(&slot, seen.record.id);
         self.0.stop(&slot, grace).await
     }
 
@@ -252,13 +252,16 @@ impl Inner {
         slot.ask(Command::Stop { grace_ms: u64::try_from(grace.as_millis()).unwrap_or(u64::MAX) })
     }
 
-    /// Remembers, over restarts of the server too, that this workload shall not come back.
-    fn note_stopped(&self, slot: &Slot, id: WorkloadId) -> Result<(), EngineError> {
+    /// Remembers, over restarts of the server too, that this workload shall not come back. A full disk stops no stop:
+    /// only a follower of the log that connects after a restart of the server would wait in vain.
+    fn note_stopped(&self, slot: &Slot, id: WorkloadId) {
         slot.update(|seen| seen.record.stopped = true);
-        let Some(seen) = slot.seen() else { return Ok(()) };
-        files::open_dir(&self.workload_dir(id))
-            .and_then(|dir| files::write_record(dir, files::RECORD, &seen.record, Lasting::ThisBoot))
-            .map_err(broken("recording a stop"))
+        let Some(seen) = slot.seen() else { return };
+        let noted = files::open_dir(&self.workload_dir(id))
+            .and_then(|dir| files::write_record(dir, files::RECORD, &seen.record, Lasting::ThisBoot));
+        if let Err(error) = noted {
+            tracing::warn!(workload = %id, %error, "a stop could not be recorded");
+        }
     }
 
     /// Stops what runs and returns when nothing of it is left. The caller holds the slot's gate.

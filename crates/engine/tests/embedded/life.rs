@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
+    path::PathBuf,
     process::{Command, ExitCode, Stdio},
     time::Duration,
 };
@@ -10,8 +11,11 @@ use std::{
 use futures_util::future::join_all;
 use libtest_mimic::Trial;
 use meshkeep_core::id::{SessionId, WorkloadId};
-use meshkeep_engine::{Engine, ObservedState, Workload};
-use rustix::process::{Pid, Signal, kill_process};
+use meshkeep_engine::{EmbeddedConfig, EmbeddedEngine, Engine, ObservedState, Workload};
+use rustix::{
+    mount::{MountFlags, UnmountFlags},
+    process::{Pid, Signal, kill_process},
+};
 use uuid::Uuid;
 
 use crate::place::{Place, Values, trial};
@@ -24,6 +28,8 @@ pub fn trials() -> Vec<Trial> {
         trial("a_lost_supervisor_takes_its_workload_with_it", lost_supervisor),
         trial("leftovers_without_a_record_go", leftovers),
         trial("forty_at_once", forty),
+        trial("a_full_disk_costs_lines_only", full_disk),
+        trial("an_engine_without_privileges_says_what_it_needs", unprivileged),
         trial("supervisors_stay_small_and_quiet", small),
     ]
 }
@@ -213,6 +219,69 @@ async fn forty(place: &mut Place) {
     for (workload, number) in workloads.iter().zip(0..) {
         place.wait_for_line(workload, &format!("v{number}")).await;
         assert_eq!(place.log(workload).await, format!("v{number}\n"));
+    }
+}
+
+async fn full_disk(place: &mut Place) {
+    let script = "trap 'exit 5' TERM; seq 1 100000; while :; do sleep 0.02; done";
+    let workload = place.shell("chatty", script);
+    let disk = Disk::new(place.path("disk"));
+    let config = EmbeddedConfig { root: disk.0.join("engine"), ..place.config.clone() };
+    let full = disk.0.join("full");
+    place.kept.push(Box::new(disk));
+    place.reopened(config).await;
+    place.start(&workload, &[]).await.unwrap();
+    let mut rest = fs::File::create(&full).unwrap();
+    // Whatever the log leaves free.
+    while rest.write_all(&[0; 4096]).is_ok() {}
+    assert_eq!(place.observed(&workload).await.unwrap().state, ObservedState::Running);
+    place.engine.stop(workload.id, Duration::from_secs(20)).await.unwrap();
+    assert_eq!(place.code(&workload).await, 5);
+}
+
+/// A small disk, unmounted also when the test fails.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn new(at: PathBuf) -> Self {
+        fs::create_dir(&at).unwrap();
+        rustix::mount::mount("tmpfs", &at, "tmpfs", MountFlags::empty(), Some(c"size=256k")).unwrap();
+        Self(at)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
+
+/// Opens an engine and says why it could not: `open ROOT`.
+pub fn open() -> ExitCode {
+    let config = EmbeddedConfig { root: std::env::args().nth(2).unwrap().into(), ..EmbeddedConfig::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    match runtime.block_on(EmbeddedEngine::open(config)) {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            print!("{error}");
+            ExitCode::from(3)
+        }
+    }
+}
+
+async fn unprivileged(place: &mut Place) {
+    let root = place.path("another");
+    for (without, said) in [
+        (&["--reuid", "1000", "--clear-groups"][..], "needs root"),
+        (&["--bounding-set", "-sys_admin", "--inh-caps", "-all"], "needs CAP_SYS_ADMIN"),
+        (&["--bounding-set", "-net_admin", "--inh-caps", "-all"], "needs CAP_NET_ADMIN"),
+    ] {
+        let program = std::env::current_exe().unwrap();
+        let out = Command::new("setpriv").args(without).arg(program).arg("open").arg(&root).output().unwrap();
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert_eq!(out.status.code(), Some(3), "{text} {}", String::from_utf8_lossy(&out.stderr));
+        assert!(text.contains(said) && !text.contains('\n'), "{text}");
+        assert!(!root.exists(), "nothing was made");
     }
 }
 

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("runtime-child") => meshkeep_engine::runtime_child(),
         Some("server") => life::server(),
+        Some("open") => life::open(),
         _ => libtest_mimic::run(&Arguments::from_args(), trials()).exit_code(),
     }
 }

@@ -48,6 +48,8 @@ where
 
 /// An engine in a temporary directory, and one session.
 pub struct Place {
+    /// Dropped after the engine, before the directory.
+    pub kept: Vec<Box<dyn Send>>,
     dir: Option<TempDir>,
     pub config: EmbeddedConfig,
     pub engine: Opened,
@@ -65,7 +67,7 @@ impl Place {
     pub async fn at(root: PathBuf) -> Self {
         let config = EmbeddedConfig { root, ..EmbeddedConfig::default() };
         let engine = Opened(Some(EmbeddedEngine::open(config.clone()).await.unwrap()));
-        Self { dir: None, config, engine, session: SessionId::from_uuid(Uuid::new_v4()) }
+        Self { kept: Vec::new(), dir: None, config, engine, session: SessionId::from_uuid(Uuid::new_v4()) }
     }
 
     /// Forgets the engine, as a server that is stopped does.

@@ -17,7 +17,10 @@ use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
 use super::{
-    super::{cgroups::Hierarchies, proto::Launch},
+    super::{
+        cgroups::Hierarchies,
+        proto::{Launch, LaunchLimits},
+    },
     account::Account,
     seccomp, stage,
 };
@@ -71,7 +74,7 @@ fn config(launch: &Launch, account: &Account, user_namespace: BorrowedFd<'_>, hi
                 { "type": "pid" }, { "type": "mount" }, { "type": "ipc" }, { "type": "uts" }, { "type": "cgroup" },
             ],
             "cgroupsPath": launch.cgroup,
-            "resources": resources(launch, hierarchies),
+            "resources": resources(launch.limits, hierarchies),
             "seccomp": seccomp::profile(),
             "maskedPaths": MASKED,
             "readonlyPaths": READ_ONLY,
@@ -126,10 +129,46 @@ fn mounts(launch: &Launch) -> Value {
     ])
 }
 
-fn resources(launch: &Launch, hierarchies: &Hierarchies) -> Value {
-    let memory = launch.limits.memory_bytes;
-    // For version 1 the file is memory and swap together; libcontainer takes the memory off for version 2.
-    let swap = hierarchies.has_memsw() || (hierarchies.is_unified() && Path::new("/proc/swaps").exists());
-    let memory = if swap { json!({ "limit": memory, "swap": memory }) } else { json!({ "limit": memory }) };
-    json!({ "memory": memory, "pids": { "limit": launch.limits.pids } })
+fn resources(limits: LaunchLimits, hierarchies: &Hierarchies) -> Value {
+    let (memory, pids) = (limits.memory_bytes, json!({ "limit": limits.pids }));
+    if hierarchies.is_unified() {
+        // Said by the file's name: of "memory and swap together are no more than the memory" libcontainer 0.7 writes
+        // nothing. A kernel without swap has no such file.
+        let unified = if Path::new("/proc/swaps").exists() { json!({ "memory.swap.max": "0" }) } else { json!({}) };
+        json!({ "memory": { "limit": memory }, "pids": pids, "unified": unified })
+    } else if hierarchies.has_memsw() {
+        json!({ "memory": { "limit": memory, "swap": memory }, "pids": pids })
+    } else {
+        json!({ "memory": { "limit": memory }, "pids": pids })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn no_swap_on_any_host() {
+        let memory = 64_u64 << 20;
+        let limits = LaunchLimits { memory_bytes: memory, pids: 10, log_bytes: 0 };
+        let host = |files: &[(&str, &str)], mount: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            for (name, text) in files {
+                let path = dir.path().join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            let at = dir.path().join(mount);
+            (resources(limits, &Hierarchies::of(&[(&at, "")], &at)), dir).0
+        };
+        let unified = host(&[("cgroup.controllers", "cpu memory pids")], "");
+        assert_eq!(unified["memory"], json!({ "limit": memory }));
+        assert_eq!(unified["unified"]["memory.swap.max"], "0");
+        let with_swap = host(&[("memory/memory.memsw.limit_in_bytes", "")], "memory");
+        assert_eq!(with_swap["memory"], json!({ "limit": memory, "swap": memory }));
+        assert!(with_swap.get("unified").is_none());
+        assert_eq!(host(&[("memory/x", "")], "memory")["memory"], json!({ "limit": memory }));
+    }
 }

@@ -59,7 +59,10 @@ fn mount_one(file: &File, by_loop: &mut bool) -> io::Result<OwnedFd> {
         // The path of a layer may be longer than the 256 bytes that fit here.
         let source = format!("/proc/self/fd/{}", file.as_raw_fd());
         match erofs(&source) {
+            // The kernel cannot: a layer that is damaged fails below as well.
             Err(error) if error.raw_os_error() == Some(Errno::NOTBLK.raw_os_error()) => *by_loop = true,
+            // Or not from the file system that this one lies on.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
             other => return other,
         }
     }
