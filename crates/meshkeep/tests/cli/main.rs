@@ -4,3 +4,4 @@ mod help;
 mod refusals;
 mod requests;
 mod support;
+mod terminal;

@@ -81,8 +81,13 @@ impl Fake {
     /// The program with this server in its environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = bare(arguments);
-        command.env("MESHAGENT_API_URL", &self.url).env("MESHAGENT_API_KEY", KEY);
+        self.environment(&mut command);
         command
+    }
+
+    /// Names this server to a command.
+    pub fn environment(&self, command: &mut Command) {
+        command.env("MESHAGENT_API_URL", &self.url).env("MESHAGENT_API_KEY", KEY);
     }
 
     /// What came, once all answers were given.

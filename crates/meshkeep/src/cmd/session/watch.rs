@@ -54,7 +54,7 @@ impl Drawing {
         if !self.is_terminal {
             return;
         }
-        let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col).max(20));
+        let width = columns();
         let mut text = String::new();
         if self.drawn > 0 {
             // Back to the first line, and all below it away.
@@ -68,6 +68,14 @@ impl Drawing {
         self.drawn = lines.len();
         // A terminal that went away cannot show it.
         let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+/// A terminal that does not know its width says 0.
+fn columns() -> usize {
+    match rustix::termios::tcgetwinsize(io::stderr()) {
+        Ok(size) if size.ws_col > 0 => usize::from(size.ws_col).max(20),
+        _ => 80,
     }
 }
 
