@@ -6,6 +6,7 @@ mod attacks;
 mod cases;
 mod facts;
 mod fetched;
+mod memory;
 mod mount;
 mod overlays;
 mod peers;
