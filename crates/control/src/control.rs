@@ -56,9 +56,9 @@ impl Control {
         let stopping = CancellationToken::new();
         let context = Arc::new(Context { parts, live: Live::default(), observations, stopping });
         let tasks = TaskTracker::new();
-        tasks.spawn(observer.run(context.stopping.clone()));
         let mut drivers = Drivers::new(Arc::clone(&context), tasks.clone());
         reconcile::resume(&context, &mut drivers, &tasks).await?;
+        tasks.spawn(observer.run(context.stopping.clone()));
         tasks.spawn(reconcile::collect_images(Arc::clone(&context)));
         let inner = Arc::new(Inner { context, drivers: Mutex::new(drivers), tasks });
         Ok((Self(Arc::clone(&inner)), Running(inner)))

@@ -75,7 +75,51 @@ pub fn session_state<'a>(workloads: impl IntoIterator<Item = &'a WorkloadState>)
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn any_state() -> impl Strategy<Value = WorkloadState> {
+        use WorkloadState::*;
+        let failed = Failed { reason: Refusal::new(RefusalKind::Invalid, "x", "x") };
+        let plain = [Pending, Pulling, Starting, Running, Ready, Stopped, failed];
+        prop_oneof![
+            4 => proptest::sample::select(plain.to_vec()),
+            1 => (-1..3).prop_map(|code| Exited { code }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_service_gets_a_place_of_its_own_in_order(names in proptest::collection::vec("[aAbB][a-d]{0,2}", 0..70)) {
+            let names: Vec<ServiceName> = names.iter().map(|name| name.parse().unwrap()).collect();
+            let hosts: std::collections::BTreeSet<_> =
+                names.iter().map(|name| name.as_str().to_ascii_lowercase()).collect();
+            match places(&names) {
+                Ok(placed) => {
+                    prop_assert!(hosts.len() == names.len() && names.len() <= MAX_SERVICES);
+                    let expected: Vec<_> = names.iter().cloned().zip(0..).collect();
+                    prop_assert_eq!(placed, expected);
+                }
+                Err(refusal) if refusal.code == "same_host_name" => prop_assert!(hosts.len() < names.len()),
+                Err(_) => prop_assert!(names.len() > MAX_SERVICES),
+            }
+        }
+
+        #[test]
+        fn a_sessions_state_is_one_of_three_questions(states in proptest::collection::vec(any_state(), 0..8)) {
+            use WorkloadState::*;
+            let any = |is: fn(&WorkloadState) -> bool| states.iter().any(is);
+            let expected = if any(|state| matches!(state, Failed { .. }) || matches!(state, Exited { code } if *code != 0)) {
+                SessionState::Degraded
+            } else if any(|state| matches!(state, Pending | Pulling | Starting | Running)) {
+                SessionState::Starting
+            } else {
+                SessionState::Ready
+            };
+            prop_assert_eq!(session_state(&states), expected);
+        }
+    }
 
     #[test]
     fn backoff_doubles_to_a_minute() {

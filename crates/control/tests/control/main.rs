@@ -4,6 +4,8 @@
 mod access;
 mod adoption;
 mod audit;
+mod crowd;
+mod kill;
 mod launch;
 mod life;
 mod logs;

@@ -1,6 +1,6 @@
 //! One harness: a project with its keys, a registry, and the operations over them, which can be stopped and started.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use meshkeep_control::{Caller, Control, Origin, Parts, Running, Scope};
 use meshkeep_core::{
@@ -20,6 +20,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::registry::Registry;
+
+/// How long anything may take here before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct World {
     pub project: ProjectId,
@@ -135,13 +138,19 @@ impl World {
     /// Waits until a session is shown so.
     pub async fn until(&self, id: SessionId, is_so: impl Fn(&wire::Session) -> bool) -> wire::Session {
         let mut changes = self.control.changes();
-        loop {
-            changes.mark_unchanged();
-            let session = self.session(id).await;
-            if is_so(&session) {
-                return session;
+        let waited = async {
+            loop {
+                changes.mark_unchanged();
+                let session = self.session(id).await;
+                if is_so(&session) {
+                    return session;
+                }
+                changes.changed().await.unwrap();
             }
-            changes.changed().await.unwrap();
+        };
+        match tokio::time::timeout(PATIENCE, waited).await {
+            Ok(session) => session,
+            Err(_) => panic!("it did not become so: {:#?}", self.session(id).await),
         }
     }
 
@@ -151,17 +160,20 @@ impl World {
         of(&session, service).clone()
     }
 
-    /// Waits until the session's events hold one of this kind about a service.
+    /// Waits until the session's events hold one of this kind.
     pub async fn event(&self, id: SessionId, kind: &str) -> Value {
         let mut changes = self.control.changes();
-        loop {
-            changes.mark_unchanged();
-            let events = self.control.session_events(&self.admin, self.project, id).await.unwrap().events;
-            if let Some(event) = events.into_iter().find(|event| event.kind == kind) {
-                return event.data;
+        let waited = async {
+            loop {
+                changes.mark_unchanged();
+                let events = self.control.session_events(&self.admin, self.project, id).await.unwrap().events;
+                if let Some(event) = events.into_iter().find(|event| event.kind == kind) {
+                    return event.data;
+                }
+                changes.changed().await.unwrap();
             }
-            changes.changed().await.unwrap();
-        }
+        };
+        tokio::time::timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("there is no event {kind}"))
     }
 
     /// What is recorded of a session's first workload.

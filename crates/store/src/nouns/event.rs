@@ -38,18 +38,19 @@ impl Tx {
         Ok(())
     }
 
-    /// A session's events, oldest first.
+    /// A session's events, oldest first; the newest 10,000 when there are more.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn events(&mut self, session: SessionId) -> Result<Vec<Event>, StoreError> {
         let failed = self.failed("");
-        let rows = sqlx::query("SELECT kind, data, at FROM events WHERE session_id = $1 ORDER BY seq LIMIT 10000")
+        let rows = sqlx::query("SELECT kind, data, at FROM events WHERE session_id = $1 ORDER BY seq DESC LIMIT 10000")
             .bind(session.to_string())
             .fetch_all(self.db())
             .await
             .map_err(failed)?;
         rows.iter()
+            .rev()
             .map(|row| Ok(Event { kind: row.text("kind")?, data: row.json("data")?, at: row.time("at")? }))
             .collect()
     }
