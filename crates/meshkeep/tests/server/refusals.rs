@@ -76,6 +76,15 @@ fn a_port_that_is_taken() {
 }
 
 #[test]
+fn a_privilege_that_is_missing() {
+    let place = Place::new();
+    let mut without = Command::new("setpriv");
+    without.args(["--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin", program()]);
+    place.refuses_by(without, &[], 4, &["embedded engine needs CAP_SYS_ADMIN", "privileged"]);
+    assert!(!place.path("data/engine").exists());
+}
+
+#[test]
 fn what_others_could_read_on_the_way() {
     let place = Place::new();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
