@@ -1,6 +1,6 @@
 //! What the server before this one left: living supervisors are taken over, the rest is cleaned up and told.
 
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc, time::Duration};
 
 use meshkeep_core::id::WorkloadId;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
@@ -47,7 +47,10 @@ pub(super) async fn adopt(inner: &Arc<Inner>) -> Result<(), OpenError> {
             tracing::error!(%error, "a workload could not be settled");
         }
     }
-    sweep(inner);
+    let swept = inner.clone();
+    if let Err(error) = tokio::task::spawn_blocking(move || sweep(&swept)).await {
+        tracing::error!(%error, "leftovers could not be looked for");
+    }
     Ok(())
 }
 
@@ -82,8 +85,16 @@ async fn greet(inner: &Arc<Inner>, slot: Arc<Slot>, stream: UnixStream) {
     }
 }
 
-/// Ends what runs in our cgroups without a record.
+/// Ends what runs in our cgroups without a record, and removes the networks of sessions without workloads: those whose
+/// last workload was removed just before the server was killed.
 fn sweep(inner: &Inner) {
+    let used: BTreeSet<_> =
+        inner.slots().values().filter_map(|slot| slot.seen()).map(|seen| seen.record.session).collect();
+    for session in inner.networks.sessions().into_iter().filter(|session| !used.contains(session)) {
+        if let Err(error) = inner.networks.remove_session(session) {
+            tracing::error!(%error, %session, "the network of a session without workloads could not be removed");
+        }
+    }
     for name in inner.hierarchies.below(&inner.cgroup_parent) {
         let known = name.parse::<WorkloadId>().is_ok_and(|id| inner.slots().contains_key(&id));
         if !known && let Err(error) = inner.hierarchies.destroy(&format!("{}/{name}", inner.cgroup_parent)) {

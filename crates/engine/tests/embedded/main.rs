@@ -3,6 +3,7 @@
 
 mod basics;
 mod images;
+mod leftovers;
 mod life;
 mod limits;
 mod log;
@@ -23,8 +24,16 @@ fn main() -> ExitCode {
 }
 
 fn trials() -> Vec<Trial> {
-    [basics::trials(), images::trials(), life::trials(), limits::trials(), log::trials(), network::trials()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        basics::trials(),
+        images::trials(),
+        leftovers::trials(),
+        life::trials(),
+        limits::trials(),
+        log::trials(),
+        network::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
