@@ -43,11 +43,7 @@ impl Place {
         run(Command::new(program()).current_dir(self.0.path()).args(["init", "--data-dir", "data"]).args(arguments))
     }
 
-    pub fn serve(&self, arguments: &[&str]) -> Output {
-        self.serve_by(Command::new(program()), arguments)
-    }
-
-    fn serve_by(&self, mut command: Command, arguments: &[&str]) -> Output {
+    fn serve(&self, mut command: Command, arguments: &[&str]) -> Output {
         command.current_dir(self.0.path()).args(["serve", "--data-dir", "data"]);
         if !arguments.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
@@ -72,7 +68,7 @@ impl Place {
     #[track_caller]
     pub fn refuses_by(&self, command: Command, arguments: &[&str], code: i32, words: &[&str]) {
         let before = self.tree();
-        let refused = self.serve_by(command, arguments);
+        let refused = self.serve(command, arguments);
         one_line(&refused, code, words);
         let after = self.tree();
         let changed: Vec<_> = before.keys().chain(after.keys()).filter(|p| before.get(*p) != after.get(*p)).collect();
