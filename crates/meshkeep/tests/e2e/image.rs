@@ -23,7 +23,9 @@ pub fn made() -> &'static Path {
         let make = repository().join("scripts/lib/make-image");
         let start = repository().join("examples/weather-image/start.sh");
         let mut hash = DefaultHasher::new();
-        [&make, &start].map(|part| fs::read(part).expect("the script is there").hash(&mut hash));
+        for part in [&make, &start] {
+            fs::read(part).expect("the script is there").hash(&mut hash);
+        }
         let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("e2e-image-{:016x}", hash.finish()));
         if !place.exists() {
             let hidden =
