@@ -2,14 +2,15 @@
 
 use crate::{
     process::text,
-    registry::free_address,
+    registry::Nobody,
     server::{Server, workload},
 };
 
 #[test]
 fn each_reason_has_its_code_and_hint_and_the_others_run() {
-    let nobody = free_address();
-    let mut server = Server::with_arguments(&["--insecure-registry", &nobody]);
+    let unreachable = Nobody::new();
+    let nobody = unreachable.address.as_str();
+    let mut server = Server::with_arguments(&["--insecure-registry", nobody]);
     let good = server.good_pull_secret();
     let wrong = server.pull_secret("wrong", "not-the-password");
     let gone = server.secret("gone", "GONE=value-that-is-gone\n");
@@ -41,7 +42,7 @@ fn each_reason_has_its_code_and_hint_and_the_others_run() {
         ("no-credential", "no_credential", "pull secret"),
         ("wrong-credential", "wrong_credential", server.registry.host.as_str()),
         ("not-found", "not_found_or_no_permission", "9.9"),
-        ("unreachable", "registry_unreachable", nobody.as_str()),
+        ("unreachable", "registry_unreachable", nobody),
         ("unknown-command", "unknown_command", "no-such-program"),
         ("secret-deleted", "secret_deleted", gone.as_str()),
     ] {

@@ -1,8 +1,17 @@
 //! Debian's docker-registry on a free loopback port, with one user.
 
-use std::{fs, net::TcpListener, process::Command};
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::fd::OwnedFd,
+    path::Path,
+    process::Command,
+};
 
-use rustix::process::Signal;
+use rustix::{
+    net::{AddressFamily, SocketType, bind, getsockname, socket},
+    process::Signal,
+};
 use tempfile::TempDir;
 
 use crate::{
@@ -24,26 +33,12 @@ impl Registry {
     /// Started, with `acme/weather:1.0` in it.
     pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
-        let host = free_address();
         let user = run(Command::new("htpasswd").args(["-inB", "-C", "5", USER]), PASSWORD);
         assert!(user.status.success(), "htpasswd: {}", text(&user.stderr));
-        let path = |name: &str| dir.path().join(name).display().to_string();
-        fs::write(path("htpasswd"), user.stdout).expect("the place can be written");
-        let settings = format!(
-            "version: 0.1\nlog: {{ level: warn, accesslog: {{ disabled: true }} }}\n\
-             storage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: \"{host}\", secret: not-used }}\n\
-             auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n",
-            path("data"),
-            path("htpasswd")
-        );
-        fs::write(path("config.yml"), settings).expect("the place can be written");
-        let mut serve = Command::new("docker-registry");
-        serve.env("OTEL_TRACES_EXPORTER", "none").arg("serve").arg(path("config.yml"));
-        let registry = Self { host, program: Running::start(&mut serve), _dir: dir };
-        eventually("the registry's start", || {
-            std::net::TcpStream::connect(&registry.host)
-                .map_err(|error| format!("{error}; {}", registry.program.said()))
-        });
+        fs::write(dir.path().join("htpasswd"), user.stdout).expect("the place can be written");
+        // The port is free when it is chosen; another program may be faster.
+        let (host, program) = (0..5).find_map(|_| start(dir.path())).expect("the registry finds a port");
+        let registry = Self { host, program, _dir: dir };
         registry.push();
         registry
     }
@@ -68,8 +63,46 @@ impl Registry {
     }
 }
 
-/// An address on which nothing listens.
-pub fn free_address() -> String {
+/// On a port that is free now; none when it was not any more.
+fn start(dir: &Path) -> Option<(String, Running)> {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a port");
-    listener.local_addr().expect("it is bound").to_string()
+    let host = listener.local_addr().expect("it is bound").to_string();
+    drop(listener);
+    let path = |name: &str| dir.join(name).display().to_string();
+    let settings = format!(
+        "version: 0.1\nlog: {{ level: warn, accesslog: {{ disabled: true }} }}\n\
+         storage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: \"{host}\", secret: not-used }}\n\
+         auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n",
+        path("data"),
+        path("htpasswd")
+    );
+    fs::write(path("config.yml"), settings).expect("the place can be written");
+    let mut serve = Command::new("docker-registry");
+    serve.env("OTEL_TRACES_EXPORTER", "none").arg("serve").arg(path("config.yml"));
+    let mut program = Running::start(&mut serve);
+    let listens = eventually("the registry's start", || {
+        let connected = TcpStream::connect(&host);
+        match (program.is_alive(), connected) {
+            (false, _) => Ok(false),
+            (true, Ok(_)) => Ok(true),
+            (true, Err(error)) => Err(format!("{error}; {}", program.said())),
+        }
+    });
+    listens.then_some((host, program))
+}
+
+/// An address that is taken, and on which nobody listens, while this lives.
+pub struct Nobody {
+    pub address: String,
+    _socket: OwnedFd,
+}
+
+impl Nobody {
+    pub fn new() -> Self {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket can be made");
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        bind(&socket, &any).expect("loopback has a port");
+        let bound = SocketAddr::try_from(getsockname(&socket).expect("it is bound")).expect("of the internet");
+        Self { address: bound.to_string(), _socket: socket }
+    }
 }
