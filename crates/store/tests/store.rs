@@ -281,3 +281,24 @@ fn paths_in_messages_are_the_callers_own() {
     assert!(matches!(&error, StoreError::Missing { path } if Path::new(path).starts_with(place.dir.path())));
     assert!(error.refusal().hint.contains("meshkeep init"));
 }
+
+/// Promise 8: an audit that takes no rows takes every change with it, the reading of values too.
+#[tokio::test]
+async fn what_cannot_be_audited_does_not_happen() {
+    let place = Place::new();
+    let (store, project) = place.create().await;
+    place.tamper("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END;").await;
+    let entry = AuditEntry {
+        project: Some(project),
+        actor: "test".to_owned(),
+        action: "secret.create".to_owned(),
+        object: "x".to_owned(),
+        origin: "local".to_owned(),
+    };
+    let mut tx = store.write("test").await.unwrap();
+    let kind = SecretKind::Keys;
+    tx.create_secret(project, &"s".parse().unwrap(), kind, &entries(&[("A", "a")]), "test").await.unwrap();
+    assert!(matches!(tx.audit(&entry).await, Err(StoreError::Database { .. })));
+    drop(tx);
+    assert!(store.read("test").await.unwrap().secrets(project).await.unwrap().is_empty());
+}
