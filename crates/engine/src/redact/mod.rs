@@ -14,5 +14,7 @@
 mod forms;
 mod patterns;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use stream::Redactor;

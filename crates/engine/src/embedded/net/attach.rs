@@ -36,7 +36,12 @@ pub fn attach(network: &SessionNetwork, place: u8) -> Result<(), NetError> {
     let port = network.port(place);
     let pair = || link::add_veth(&port, bridge, inside.as_fd(), address);
     connect(&mut outside, &port, pair).map_err(NetError::kernel(format!("make the link {port}")))?;
-    configure(network, address).map_err(NetError::kernel(format!("configure {}", link::INSIDE)))
+    configure(network, address).map_err(NetError::kernel(format!("configure {}", link::INSIDE)))?;
+    // Both ends are up only now. The bridge has carrier as soon as its first port has.
+    for name in [port.as_str(), network.bridge()] {
+        outside.settle(name).map_err(NetError::kernel(format!("show the state of {name}")))?;
+    }
+    Ok(())
 }
 
 #[expect(unsafe_code, reason = "rustix marks all of unshare unsafe for the sake of one flag that is not used here")]

@@ -11,6 +11,7 @@
 //! Everything here blocks and works in the network namespace of the calling thread.
 
 mod attach;
+mod carrier;
 mod error;
 mod firewall;
 mod host;

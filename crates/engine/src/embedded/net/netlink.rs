@@ -9,6 +9,8 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use rustix::net::netdevice::name_to_index;
 
+use super::carrier;
+
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 
@@ -45,6 +47,11 @@ impl Netlink {
             Err(rustix::io::Errno::NODEV) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Returns when the link is as usable as it gets.
+    pub fn settle(&self, name: &str) -> io::Result<()> {
+        carrier::settle(&self.socket, name)
     }
 
     /// Sends all requests at once and returns when all are carried out. The first that is refused is the answer; the

@@ -5,7 +5,7 @@
 //! noted at every bridge, so that whoever removes the last one knows it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs, io,
     os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     path::{Path, PathBuf},
@@ -42,6 +42,8 @@ pub struct Networks {
 
 struct State {
     sessions: HashMap<SessionId, SessionNetwork>,
+    /// Those of which this process saw that their making was completed.
+    whole: HashSet<SessionId>,
     /// The slice to try first: what was just released is used last, for others may still send to it.
     next: u32,
 }
@@ -58,10 +60,16 @@ impl Networks {
         let _lock = NamespaceLock::acquire()?;
         let sessions = records.load()?;
         let mut netlink = Netlink::route().map_err(NetError::kernel("answer about networks"))?;
+        let mut whole = HashSet::new();
         for bridge in bridges(&mut netlink)? {
-            let known = sessions.values().any(|network| network.bridge() == bridge.name);
-            if bridge.name.starts_with(&mark) && !known {
-                remove_bridge(&mut netlink, &bridge.name)?;
+            match sessions.iter().find(|(_, network)| network.bridge() == bridge.name) {
+                // Whether its making was completed is not known. All of it may be repeated.
+                Some((id, network)) => {
+                    set_up(&mut netlink, network)?;
+                    whole.insert(*id);
+                }
+                None if bridge.name.starts_with(&mark) => remove_bridge(&mut netlink, &bridge.name)?,
+                None => {}
             }
         }
         if bridges(&mut netlink)?.is_empty() {
@@ -70,7 +78,7 @@ impl Networks {
             firewall::install()?
         }
         let next = u32::from_str_radix(&mark[2..], 16).unwrap_or_default() % pool.slices();
-        Ok(Self { records, pool, mark, state: Mutex::new(State { sessions, next }) })
+        Ok(Self { records, pool, mark, state: Mutex::new(State { sessions, whole, next }) })
     }
 
     /// The session's network, made when it is not there. After a reboot it may get another slice than before, when the
@@ -81,30 +89,32 @@ impl Networks {
     pub fn ensure_session(&self, id: SessionId) -> Result<SessionNetwork, NetError> {
         let mut state = self.state();
         let mut netlink = Netlink::route().map_err(NetError::kernel("answer about networks"))?;
-        if let Some(network) = state.sessions.get(&id)
-            && index(&netlink, network.bridge())?.is_some()
+        let known = state.sessions.get(&id).cloned();
+        let there = match &known {
+            Some(network) => index(&netlink, network.bridge())?.is_some(),
+            None => false,
+        };
+        if let Some(network) = &known
+            && there
+            && state.whole.contains(&id)
             && firewall::installed()?
         {
             return Ok(network.clone());
         }
         let _lock = NamespaceLock::acquire()?;
+        let network = match known {
+            Some(network) if there => network,
+            known => self.record(&mut netlink, &mut state, id, known)?,
+        };
+        state.whole.remove(&id);
         if !firewall::installed()? {
             firewall::install()?;
         }
-        let known = state.sessions.get(&id).cloned();
-        if let Some(network) = &known
-            && index(&netlink, network.bridge())?.is_some()
-        {
-            // Whether its making was completed is not known. All of it may be repeated.
-            set_up(&mut netlink, network)?;
-            return Ok(network.clone());
+        if !there {
+            add_bridge(&mut netlink, &network)?;
         }
-        let (slot, network) = self.choose(&mut netlink, &state, known)?;
-        self.records.write(id, &network)?;
-        state.sessions.insert(id, network.clone());
-        state.next = (slot + 1) % self.pool.slices();
-        add_bridge(&mut netlink, &network)?;
         set_up(&mut netlink, &network)?;
+        state.whole.insert(id);
         Ok(network)
     }
 
@@ -119,6 +129,7 @@ impl Networks {
         let _lock = NamespaceLock::acquire()?;
         remove_bridge(&mut netlink, network.bridge())?;
         self.records.remove(id)?;
+        state.whole.remove(&id);
         state.sessions.remove(&id);
         Ok(())
     }
@@ -145,6 +156,21 @@ impl Networks {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Chooses the session's network and records it, before anything of it is made.
+    fn record(
+        &self,
+        netlink: &mut Netlink,
+        state: &mut State,
+        id: SessionId,
+        known: Option<SessionNetwork>,
+    ) -> Result<SessionNetwork, NetError> {
+        let (slot, network) = self.choose(netlink, state, known)?;
+        self.records.write(id, &network)?;
+        state.sessions.insert(id, network.clone());
+        state.next = (slot + 1) % self.pool.slices();
+        Ok(network)
+    }
+
     /// A slice that nothing on this host uses: the one that the session had, else the next free one.
     fn choose(
         &self,
@@ -158,7 +184,8 @@ impl Networks {
         if let Some(network) = known
             && !taken.iter().any(|prefix| prefix.overlaps(network.slice()))
         {
-            return Ok((state.next, network));
+            // The next free one stays the next.
+            return Ok(((state.next + self.pool.slices() - 1) % self.pool.slices(), network));
         }
         taken.extend(state.sessions.values().map(SessionNetwork::slice));
         let free = |slice: Prefix| !taken.iter().any(|prefix| prefix.overlaps(slice));
