@@ -1,0 +1,5 @@
+//! Networks of sessions on this machine's kernel, as root, in network namespaces of the tests' own.
+
+mod leftovers;
+mod netns;
+mod reach;
