@@ -215,6 +215,14 @@ impl Engine for EmbeddedEngine {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Err(error) = self.networks.close() {
+            tracing::warn!(%error, "the firewall of the sessions could not be removed");
+        }
+    }
+}
+
 impl Inner {
     fn slots(&self) -> MutexGuard<'_, BTreeMap<WorkloadId, Arc<Slot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)

@@ -20,12 +20,12 @@ fn has_link(hosts: &Hosts, name: &str) -> bool {
 }
 
 #[test]
-fn the_last_session_takes_everything_with_it() {
+fn the_last_session_and_the_server_take_everything_with_them() {
     for before in ["0", "1"] {
         let hosts = Hosts::new();
         hosts.host.run(move || set("ipv4/ip_forward", before));
         let server = hosts.server();
-        assert!(!has_table(&hosts), "no session, no table");
+        assert!(has_table(&hosts), "ready for the first session");
         let ids = [session(), session()];
         let networks = ids.map(|id| server.ensure(&hosts, id));
         assert_eq!(server.ensure(&hosts, ids[0]), networks[0], "the same again");
@@ -34,11 +34,15 @@ fn the_last_session_takes_everything_with_it() {
         let service = server.service(&hosts, &networks[1], 0);
         server.remove(&hosts, ids[0]);
         server.remove(&hosts, ids[0]);
+        server.close(&hosts);
         assert!(has_table(&hosts) && forwarding(&hosts) == "1");
         assert!(!has_link(&hosts, networks[0].bridge()) && has_link(&hosts, networks[1].bridge()));
         drop(service);
         server.remove(&hosts, ids[1]);
-        assert!(!has_table(&hosts) && !has_link(&hosts, networks[1].bridge()));
+        assert!(has_table(&hosts) && !has_link(&hosts, networks[1].bridge()));
+        server.close(&hosts);
+        server.close(&hosts);
+        assert!(!has_table(&hosts));
         assert_eq!(forwarding(&hosts), before);
         assert_eq!(fs::read_dir(server.dir.path().join("networks")).unwrap().count(), 0);
     }
@@ -59,8 +63,10 @@ fn servers_share_a_host() {
     let one = hosts.server_with(one.dir, Ipv4Pool::default());
     assert!(has_link(&hosts, other_network.bridge()) && has_link(&hosts, network.bridge()));
     one.remove(&hosts, id);
+    one.close(&hosts);
     assert!(has_table(&hosts) && forwarding(&hosts) == "1");
     other.remove(&hosts, other_id);
+    other.close(&hosts);
     assert!(!has_table(&hosts) && forwarding(&hosts) == "0", "the second knew how it was before the first");
 }
 
@@ -105,11 +111,10 @@ fn the_next_start_removes_what_a_crash_left() {
     hosts.host.run(|| set("ipv4/ip_forward", "0"));
     fs::remove_file(dir.join(format!("{kept}.json"))).unwrap();
     let server = hosts.server_with(server.dir, Ipv4Pool::default());
-    assert!(!has_table(&hosts) && !has_link(&hosts, kept_network.bridge()) && forwarding(&hosts) == "0");
+    assert!(!has_link(&hosts, kept_network.bridge()) && forwarding(&hosts) == "0");
     assert!(server.networks.sessions().is_empty());
-    hosts.host.run(|| run("nft add table inet meshkeep"));
-    let _server = hosts.server_with(server.dir, Ipv4Pool::default());
-    assert!(!has_table(&hosts), "a table without bridges");
+    server.close(&hosts);
+    assert!(!has_table(&hosts));
 }
 
 #[test]
@@ -153,5 +158,6 @@ fn a_network_is_made_again_after_a_reboot_or_where_it_is_half_made() {
     assert_eq!(server.networks.sessions(), [id]);
     assert!(server.service(&hosts, &again, 0).reaches((WORLD, 80)));
     server.remove(&hosts, id);
+    server.close(&hosts);
     assert!(!has_table(&hosts) && forwarding(&hosts) == "0");
 }

@@ -188,6 +188,12 @@ impl Server {
         hosts.host.run(move || networks.remove_session(id).unwrap());
     }
 
+    /// What a server does when it ends.
+    pub fn close(&self, hosts: &Hosts) {
+        let networks = std::sync::Arc::clone(&self.networks);
+        hosts.host.run(move || networks.close().unwrap());
+    }
+
     /// A service at a place of a session's network.
     pub fn service(&self, hosts: &Hosts, network: &SessionNetwork, place: u8) -> Netns {
         let network = network.clone();

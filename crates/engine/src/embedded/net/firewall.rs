@@ -28,11 +28,6 @@ pub(super) fn remove() -> Result<(), NetError> {
     nft(REMOVAL)
 }
 
-/// Finds out whether the table could be made, and leaves none.
-pub(super) fn try_out() -> Result<(), NetError> {
-    nft(&format!("{TABLE}{REMOVAL}"))
-}
-
 /// Whether the table is there: someone else may have emptied the whole firewall.
 pub(super) fn installed() -> Result<bool, NetError> {
     let name = b"meshkeep\0";

@@ -1,8 +1,8 @@
 //! The sessions' networks of one server: made, found again and removed.
 //!
-//! Several servers may share a host. Each tells its own bridges by a name made of its directory; the table and the
-//! kernel's forwarding belong to whoever has a bridge, and go with the last one. Whether forwarding was on before is
-//! noted at every bridge, so that whoever removes the last one knows it.
+//! Several servers may share a host. Each tells its own bridges by a name made of its directory. The kernel's forwarding
+//! is on while there are bridges; what it was before is noted at every bridge, so that whoever removes the last one knows
+//! it. The table stays while there are bridges or a server is open: making it takes longer than starting a container.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -49,8 +49,7 @@ struct State {
 }
 
 impl Networks {
-    /// Opens the records in `dir`, removes what has none, and checks that a firewall can be made; with sessions there
-    /// it is made anew.
+    /// Opens the records in `dir`, removes what has none, and makes the firewall.
     ///
     /// # Errors
     /// No `nft`, a kernel without what the rules need, or a directory that cannot be used.
@@ -72,11 +71,7 @@ impl Networks {
                 None => {}
             }
         }
-        if bridges(&mut netlink)?.is_empty() {
-            firewall::try_out()?
-        } else {
-            firewall::install()?
-        }
+        firewall::install()?;
         let next = u32::from_str_radix(&mark[2..], 16).unwrap_or_default() % pool.slices();
         Ok(Self { records, pool, mark, state: Mutex::new(State { sessions, whole, next }) })
     }
@@ -132,6 +127,18 @@ impl Networks {
         state.whole.remove(&id);
         state.sessions.remove(&id);
         Ok(())
+    }
+
+    /// Removes the firewall, unless there are sessions of this or another server, whose services live on. To be called
+    /// when the server ends; a next call makes it again.
+    ///
+    /// # Errors
+    /// The kernel or `nft` refused.
+    pub fn close(&self) -> Result<(), NetError> {
+        let _state = self.state();
+        let mut netlink = Netlink::route().map_err(NetError::kernel("answer about networks"))?;
+        let _lock = NamespaceLock::acquire()?;
+        if bridges(&mut netlink)?.is_empty() { firewall::remove() } else { Ok(()) }
     }
 
     /// Makes the firewall again when someone removed it from under running sessions.
@@ -257,18 +264,15 @@ fn set_up(netlink: &mut Netlink, network: &SessionNetwork) -> Result<(), NetErro
     Ok(())
 }
 
-/// Removes a bridge; with the last one of the host the table goes, and forwarding becomes what it was.
+/// Removes a bridge; with the last one of the host, forwarding becomes what it was.
 fn remove_bridge(netlink: &mut Netlink, name: &str) -> Result<(), NetError> {
     let bridges = bridges(netlink)?;
-    let last = !bridges.iter().any(|bridge| bridge.name != name);
-    if let Some(bridge) = bridges.iter().find(|bridge| bridge.name == name) {
-        // First forwarding: what it was is known only as long as the bridge is there.
-        if last && bridge.note == before_us("0") {
-            sysctl::write(FORWARDING, "0")?;
-        }
-        netlink.run([link::remove(name)]).map_err(NetError::kernel(format!("remove the bridge {name}")))?;
+    let Some(bridge) = bridges.iter().find(|bridge| bridge.name == name) else { return Ok(()) };
+    // Before the bridge goes, for what forwarding was is known only as long as it is there.
+    if bridges.len() == 1 && bridge.note == before_us("0") {
+        sysctl::write(FORWARDING, "0")?;
     }
-    if last { firewall::remove() } else { Ok(()) }
+    netlink.run([link::remove(name)]).map_err(NetError::kernel(format!("remove the bridge {name}")))
 }
 
 fn before_us(forwarding: &str) -> String {

@@ -1,8 +1,11 @@
 //! The records of sessions' networks: one small file each, `<session>.json`.
+//!
+//! They are whole or not there. They need not be on the disk before the bridge is made: what the disk forgets in a crash
+//! of the machine, the kernel forgets too.
 
 use std::{
     collections::HashMap,
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -46,7 +49,7 @@ impl Records {
         Ok(sessions)
     }
 
-    /// Writes a record; when it returns, the record is on the disk.
+    /// Writes a record; it outlives this process.
     pub fn write(&self, id: SessionId, network: &SessionNetwork) -> Result<(), NetError> {
         let path = self.path(id);
         self.replace(&path, network).map_err(at(&path, "written"))
@@ -56,9 +59,7 @@ impl Records {
         let half = path.with_extension("half");
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half)?;
         file.write_all(&serde_json::to_vec(network)?)?;
-        file.sync_all()?;
-        fs::rename(&half, path)?;
-        File::open(&self.dir)?.sync_all()
+        fs::rename(&half, path)
     }
 
     /// Removes a record. One that is not there is no failure.
