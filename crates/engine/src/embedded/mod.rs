@@ -54,7 +54,7 @@ use self::{
     cgroups::Hierarchies,
     files::Lasting,
     ids::Ranges,
-    net::Networks,
+    net::{FirewallGuard, Networks},
     proto::{Command, State},
     slot::Slot,
 };
@@ -72,7 +72,7 @@ pub struct EmbeddedEngine(Arc<Inner>, #[expect(dead_code, reason = "dropped with
 
 struct Inner {
     config: EmbeddedConfig,
-    networks: Networks,
+    networks: Arc<Networks>,
     hierarchies: Hierarchies,
     cgroup_parent: String,
     boot_id: String,
@@ -104,7 +104,8 @@ impl EmbeddedEngine {
             source,
         })?;
         let (dir, pool) = (root.join("networks"), config.subnet_pool);
-        let networks = Networks::open(dir, pool).map_err(OpenError::Network)?;
+        let networks = Arc::new(Networks::open(dir, pool).map_err(OpenError::Network)?);
+        let guard = FirewallGuard::new().map_err(OpenError::Network)?;
         let inner = Arc::new(Inner {
             networks,
             hierarchies,
@@ -117,6 +118,8 @@ impl EmbeddedEngine {
             config: EmbeddedConfig { root, ..config },
         });
         let open = Arc::new(inner.closing.clone().drop_guard());
+        let kept = guard.keep(Arc::clone(&inner.networks));
+        tokio::spawn(inner.closing.clone().run_until_cancelled_owned(kept));
         adopt::adopt(&inner).await?;
         Ok(Self(inner, open))
     }

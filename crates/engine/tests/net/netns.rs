@@ -3,9 +3,10 @@
 //! A namespace is a thread that lives in it; it and all links in it are gone when its thread has ended.
 
 use std::{
+    io::{BufRead as _, BufReader, Lines},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::Path,
-    process::Command,
+    process::{Child, ChildStdout, Command, Stdio},
     sync::mpsc,
     thread::JoinHandle,
     time::Duration,
@@ -105,6 +106,44 @@ pub fn run(command: &str) {
 pub fn try_run(command: &str) -> bool {
     let mut words = command.split(' ');
     Command::new(words.next().unwrap()).args(words).output().unwrap().status.success()
+}
+
+/// `nft monitor` in the calling thread's namespace.
+pub struct Monitor {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Monitor {
+    /// Returns when it listens.
+    pub fn start() -> Self {
+        let mut child = Command::new("nft").args(["monitor", "ruleset"]).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut monitor = Self { child, lines };
+        // What it shows first proves that it is there; until then there is something to show.
+        let (done, stop) = mpsc::channel::<()>();
+        let noise = std::thread::spawn(move || {
+            while let Err(mpsc::RecvTimeoutError::Timeout) = stop.recv_timeout(Duration::from_millis(20)) {
+                run("nft add table ip noise; delete table ip noise");
+            }
+        });
+        monitor.wait_for("add table ip noise");
+        done.send(()).unwrap();
+        noise.join().unwrap();
+        monitor
+    }
+
+    /// Returns when a line begins with `text`.
+    pub fn wait_for(&mut self, text: &str) {
+        assert!(self.lines.any(|line| line.unwrap().starts_with(text)), "{text}");
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
 }
 
 /// What a kernel setting of the calling thread's namespace says.

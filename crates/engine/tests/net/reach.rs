@@ -5,9 +5,9 @@ use std::{
     sync::{Arc, Barrier},
 };
 
-use meshkeep_engine::embedded::net::{NetError, attach};
+use meshkeep_engine::embedded::net::{FirewallGuard, NetError, attach};
 
-use crate::netns::{HOST, Hosts, METADATA, Netns, WORLD, run, session, set, setting};
+use crate::netns::{HOST, Hosts, METADATA, Monitor, Netns, WORLD, run, session, set, setting};
 
 #[test]
 fn services_reach_their_session_and_the_world_and_nothing_else() {
@@ -112,11 +112,36 @@ fn nothing_outside_begins_a_connection_to_a_service() {
     hosts.host.run(|| run("nft flush ruleset"));
     assert!(hosts.world.reaches(service_at));
     let networks = Arc::clone(&server.networks);
-    hosts.host.run(move || networks.check_firewall().unwrap());
+    assert!(hosts.host.run(move || networks.check_firewall().unwrap()));
     assert!(!hosts.world.reaches(service_at));
     hosts.host.run(|| run("nft flush ruleset"));
     server.ensure(&hosts, session());
     assert!(!hosts.world.reaches(service_at));
+}
+
+#[test]
+fn the_firewall_is_kept_while_there_are_sessions() {
+    let hosts = Hosts::new();
+    let server = hosts.server();
+    let network = server.ensure(&hosts, session());
+    let service = server.service(&hosts, &network, 0);
+    let _listening = service.listen(80);
+    hosts.world.run(|| run("ip route add 10.213.0.0/16 via 203.0.113.1"));
+    let networks = Arc::clone(&server.networks);
+    hosts.host.run(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let kept = tokio::spawn(FirewallGuard::new().unwrap().keep(networks));
+            for _ in 0..3 {
+                // Another listener tells when the table is there again.
+                let mut monitor = Monitor::start();
+                run("nft flush ruleset");
+                tokio::task::spawn_blocking(move || monitor.wait_for("add chain inet meshkeep after")).await.unwrap();
+            }
+            kept.abort();
+        });
+    });
+    assert!(!hosts.world.reaches((network.address(0), 80)));
 }
 
 #[test]

@@ -8,12 +8,13 @@
 //! themselves, so that the next start finds all of it.
 //!
 //! Within one session services may pretend to be each other (ARP, source addresses): they share one bridge.
-//! Everything here blocks and works in the network namespace of the calling thread.
+//! Everything here works in the network namespace of the calling thread, and blocks, [`FirewallGuard::keep`] excepted.
 
 mod attach;
 mod carrier;
 mod error;
 mod firewall;
+mod guard;
 mod host;
 mod link;
 mod lock;
@@ -26,6 +27,7 @@ mod sysctl;
 
 pub use attach::attach;
 pub use error::NetError;
+pub use guard::FirewallGuard;
 pub use networks::Networks;
 pub use pool::{Ipv4Pool, PoolError};
 pub use session::SessionNetwork;

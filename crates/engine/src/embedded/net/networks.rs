@@ -141,16 +141,16 @@ impl Networks {
         if bridges(&mut netlink)?.is_empty() { firewall::remove() } else { Ok(()) }
     }
 
-    /// Makes the firewall again when someone removed it from under running sessions.
+    /// Makes the firewall again when someone removed it from under running sessions; says whether it had to.
     ///
     /// # Errors
     /// The kernel or `nft` refused.
-    pub fn check_firewall(&self) -> Result<(), NetError> {
+    pub fn check_firewall(&self) -> Result<bool, NetError> {
         if self.state().sessions.is_empty() || firewall::installed()? {
-            return Ok(());
+            return Ok(false);
         }
         let _lock = NamespaceLock::acquire()?;
-        firewall::install()
+        firewall::install().map(|()| true)
     }
 
     /// The sessions that have a network here.
