@@ -36,3 +36,6 @@ pss_kib() {
     local pid
     for pid in "$@"; do sed -n 's/^Pss: *\([0-9]*\) kB/\1/p' "/proc/$pid/smaps_rollup" 2>/dev/null; done | awk '{ s += $1 } END { print s + 0 }'
 }
+
+# A line of /proc/PID/status: status_kib VmHWM PID.
+status_kib() { sed -n "s/^$1:\s*\([0-9]*\) kB/\1/p" "/proc/$2/status"; }
