@@ -114,7 +114,7 @@ fn absolute(dir: &str) -> String {
 }
 
 fn hosts(peers: &[Peer], network: &SessionNetwork) -> String {
-    let mut text = String::from("127.0.0.1\tlocalhost\n");
+    let mut text = String::from("127.0.0.1\tlocalhost\n::1\tlocalhost\n");
     for peer in peers {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{}\t{}", network.address(peer.place), host_name(peer.name.as_str()));

@@ -1,6 +1,6 @@
 //! The server's side of a supervisor: hears its states, hands it commands, and settles what is left when it is gone.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,28 +18,45 @@ use super::{
     slot::{Slot, lost},
 };
 
+/// What a supervisor said is read to its end for so long after it is gone: a process that it forked and that has not
+/// ended yet may hold the connection open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Watches a supervisor until it is gone. `child` when this process started it.
-pub(super) fn watch(inner: Arc<Inner>, slot: Arc<Slot>, stream: UnixStream, child: Option<Child>) {
+pub(super) fn watch(inner: Arc<Inner>, slot: Arc<Slot>, stream: UnixStream, mut child: Option<Child>) {
     let (sender, commands) = unbounded_channel();
     slot.connect(Some(sender));
     // Ends by itself when the supervisor does. When the engine is closed first, the next one connects anew.
     tokio::spawn(async move {
         let (from, to) = stream.into_split();
+        let conversation = converse(&inner, &slot, from, to, commands);
+        tokio::pin!(conversation);
         let ended = tokio::select! {
-            ended = converse(&inner, &slot, from, to, commands) => ended,
+            ended = &mut conversation => Some(ended),
+            () = gone(child.as_mut()) => tokio::time::timeout(LAST_WORDS, &mut conversation).await.ok(),
             () = inner.closing.cancelled() => return,
         };
-        if let Err(error) = ended {
+        if let Some(Err(error)) = ended {
             tracing::warn!(%error, "a supervisor broke off");
         }
         slot.connect(None);
-        if let Some(mut child) = child
-            && let Err(error) = child.wait().await
-        {
-            tracing::warn!(%error, "a supervisor could not be waited for");
+        if child.is_some() {
+            gone(child.as_mut()).await;
         }
         settle(&inner, &slot).await;
     });
+}
+
+/// Waits for the end of a supervisor that this process started; for ever when it started none.
+async fn gone(child: Option<&mut Child>) {
+    match child {
+        Some(child) => {
+            if let Err(error) = child.wait().await {
+                tracing::warn!(%error, "a supervisor could not be waited for");
+            }
+        }
+        None => std::future::pending().await,
+    }
 }
 
 async fn converse(

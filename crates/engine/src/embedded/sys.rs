@@ -51,12 +51,18 @@ impl Parked {
     /// Forks. Only for a single-threaded process.
     pub(super) fn in_new_user_namespace() -> io::Result<Self> {
         let flags = libc::CLONE_NEWUSER | libc::SIGCHLD;
+        // SAFETY: takes and changes nothing.
+        let parent = unsafe { libc::getpid() };
         // SAFETY: without CLONE_VM and with no stack this is a fork; the child runs only async-signal-safe calls.
         let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
         if pid == 0 {
-            // SAFETY: both calls are async-signal-safe and the loop never returns into Rust code of the parent's copy.
+            // SAFETY: all calls are async-signal-safe and none returns into Rust code of the parent's copy.
             unsafe {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                if libc::getppid() != parent {
+                    // It ended before the line above.
+                    libc::_exit(0);
+                }
                 loop {
                     libc::pause();
                 }

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
-    process::{Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     time::Duration,
 };
 
@@ -27,6 +27,9 @@ pub fn trials() -> Vec<Trial> {
         trial("what_ended_meanwhile_is_told", ended_meanwhile),
         trial("a_lost_supervisor_takes_its_workload_with_it", lost_supervisor),
         trial("leftovers_without_a_record_go", leftovers),
+        trial("a_reboot_of_the_host_is_told", rebooted),
+        trial("a_server_killed_at_any_moment_leaves_nothing_behind", killed_anywhere),
+        trial("a_supervisor_killed_at_any_moment_leaves_nothing_behind", supervisor_killed_anywhere),
         trial("forty_at_once", forty),
         trial("a_full_disk_costs_lines_only", full_disk),
         trial("an_engine_without_privileges_says_what_it_needs", unprivileged),
@@ -111,13 +114,7 @@ pub fn server() -> ExitCode {
 
 async fn killed_server(place: &mut Place) {
     let workload = place.shell("counts", COUNTING);
-    let mut server = Command::new(std::env::current_exe().unwrap())
-        .arg("server")
-        .args([&place.config.root, &workload.image.layers[0].path])
-        .args([place.session.to_string(), workload.id.to_string()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut server = spawn_server(place, &workload);
     let mut line = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let before = (line == "started\n").then(|| processes(&workload));
@@ -195,6 +192,72 @@ async fn leftovers(place: &mut Place) {
     }
 }
 
+async fn rebooted(place: &mut Place) {
+    let workload = place.shell("counts", COUNTING);
+    place.start(&workload, &[]).await.unwrap();
+    let (_, supervisor) = processes(&workload);
+    place.closed();
+    kill_process(Pid::from_raw(supervisor).unwrap(), Signal::KILL).unwrap();
+    // As if it had been started in another boot.
+    let record = place.config.root.join("workloads").join(workload.id.to_string()).join("record.json");
+    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let text = fs::read_to_string(&record).unwrap().replace(boot_id.trim(), "another-boot");
+    fs::write(&record, text).unwrap();
+    place.reopened(place.config.clone()).await;
+    let ObservedState::Failed(reason) = place.ended(&workload).await else { panic!("it was lost") };
+    assert_eq!(reason.code, "host_rebooted");
+}
+
+fn spawn_server(place: &Place, workload: &Workload) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .arg("server")
+        .args([&place.config.root, &workload.image.layers[0].path])
+        .args([place.session.to_string(), workload.id.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+async fn killed_anywhere(place: &mut Place) {
+    for moment in 0..12 {
+        let workload = place.shell("counts", COUNTING);
+        place.closed();
+        let mut server = spawn_server(place, &workload);
+        tokio::time::sleep(Duration::from_millis(moment * 6)).await;
+        server.kill().unwrap();
+        server.wait().unwrap();
+        place.reopened(place.config.clone()).await;
+        // Nothing was begun, or it is known and can be ended.
+        if place.observed(&workload).await.is_some() {
+            place.engine.stop(workload.id, Duration::ZERO).await.unwrap();
+            place.engine.remove(workload.id).await.unwrap();
+        }
+        place.nothing_runs().await;
+    }
+}
+
+async fn supervisor_killed_anywhere(place: &mut Place) {
+    let place = &*place;
+    for moment in 0..12 {
+        let workload = place.shell("counts", COUNTING);
+        let killer = async {
+            tokio::time::sleep(Duration::from_millis(moment * 3)).await;
+            for pid in place.supervisors() {
+                // It may have ended meanwhile.
+                let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+            }
+        };
+        let (started, ()) = tokio::join!(place.start(&workload, &[]), killer);
+        if let Err(error) = started {
+            assert_eq!(error.refusal().code, "supervisor_lost", "{error}");
+        }
+        place.engine.stop(workload.id, Duration::ZERO).await.unwrap();
+        place.engine.remove(workload.id).await.unwrap();
+        place.nothing_runs().await;
+        assert!(find_cgroup(&workload.id.to_string()).is_none());
+    }
+}
+
 async fn forty(place: &mut Place) {
     let workloads: Vec<_> = (0..40_u8)
         .map(|number| {
@@ -223,7 +286,7 @@ async fn forty(place: &mut Place) {
 }
 
 async fn full_disk(place: &mut Place) {
-    let script = "trap 'exit 5' TERM; seq 1 100000; while :; do sleep 0.02; done";
+    let script = "trap 'exit 5' TERM; echo up; seq 1 100000; while :; do sleep 0.02; done";
     let workload = place.shell("chatty", script);
     let disk = Disk::new(place.path("disk"));
     let config = EmbeddedConfig { root: disk.0.join("engine"), ..place.config.clone() };
@@ -231,6 +294,7 @@ async fn full_disk(place: &mut Place) {
     place.kept.push(Box::new(disk));
     place.reopened(config).await;
     place.start(&workload, &[]).await.unwrap();
+    place.wait_for_line(&workload, "up").await;
     let mut rest = fs::File::create(&full).unwrap();
     // Whatever the log leaves free.
     while rest.write_all(&[0; 4096]).is_ok() {}

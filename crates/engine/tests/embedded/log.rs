@@ -1,6 +1,6 @@
 //! What a workload prints: whole redacted lines, in two files that take turns, for readers now and later.
 
-use std::{fs, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use futures_util::StreamExt as _;
 use libtest_mimic::Trial;
@@ -43,8 +43,11 @@ async fn redaction(place: &mut Place) {
     assert!(log.ends_with('\n'));
     // Nor anywhere else in the engine's directory.
     let dir = place.config.root.join("workloads").join(workload.id.to_string());
+    assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
     for entry in fs::read_dir(dir).unwrap() {
-        if let Ok(bytes) = fs::read(entry.unwrap().path()) {
+        let path = entry.unwrap().path();
+        if let Ok(bytes) = fs::read(&path) {
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
             assert!(!String::from_utf8_lossy(&bytes).contains("secret-XYZ"));
         }
     }

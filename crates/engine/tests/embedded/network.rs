@@ -34,7 +34,7 @@ fn server(place: &Place, name: &str) -> Workload {
 async fn peers_by_name(place: &mut Place) {
     let mut web = server(place, "Web-Shop");
     web.peers = peers(&["Web-Shop", "client"]);
-    let script = "cat /etc/hosts; hostname; cat /etc/hostname; wget -q -O- http://web-shop/; wget -q -O- http://localhost/ 2>/dev/null || echo no";
+    let script = "cat /etc/hosts; hostname; cat /etc/hostname; wget -q -O- http://web-shop/; wget -q -O- http://localhost/ 2>/dev/null || echo no; ip -o addr show lo | grep -c ::1/128";
     let mut client = place.shell("client", script);
     client.peers = web.peers.clone();
     place.start(&web, &[]).await.unwrap();
@@ -43,8 +43,9 @@ async fn peers_by_name(place: &mut Place) {
     place.ended(&client).await;
     let (at, own) = (address(place, &web).await, address(place, &client).await);
     let printed = place.log(&client).await;
-    let wanted =
-        format!("127.0.0.1\tlocalhost\n{at}\tweb-shop\n{own}\tclient\nclient\nclient\nhello from web-shop\nno\n");
+    let wanted = format!(
+        "127.0.0.1\tlocalhost\n::1\tlocalhost\n{at}\tweb-shop\n{own}\tclient\nclient\nclient\nhello from web-shop\nno\n1\n"
+    );
     assert_eq!(printed, wanted);
     // The host reaches it, for probes and the proxy.
     let mut stream = TcpStream::connect_timeout(&SocketAddr::new(at, 80), PATIENCE).unwrap();

@@ -199,6 +199,28 @@ impl Place {
         tokio::time::timeout(PATIENCE, reading).await.expect("the line comes in time");
     }
 
+    /// Supervisors of this place's engine: processes that hold something in its directory open.
+    pub fn supervisors(&self) -> Vec<i32> {
+        let root = self.config.root.to_str().unwrap();
+        let holds = |pid: &i32| {
+            let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            let mut targets = fds.filter_map(|fd| fs::read_link(fd.path()).ok());
+            targets.any(|target| target.to_string_lossy().contains(root))
+        };
+        let all = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        all.filter(|pid| *pid != std::process::id().cast_signed()).filter(holds).collect()
+    }
+
+    /// Waits until no process of this place is left.
+    pub async fn nothing_runs(&self) {
+        let gone = async {
+            while !self.supervisors().is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.expect("no supervisor is left");
+    }
+
     /// Ends everything and checks that nothing is left.
     pub async fn close(mut self) {
         if self.engine.0.is_none() {
@@ -209,6 +231,7 @@ impl Place {
             self.engine.remove(one.id).await.unwrap();
         }
         self.engine.remove_session(self.session).await.unwrap();
+        self.nothing_runs().await;
         assert!(fs::read_dir(self.config.root.join("workloads")).unwrap().next().is_none());
         let root = self.config.root.to_string_lossy().into_owned();
         assert!(!fs::read_to_string("/proc/self/mountinfo").unwrap().contains(&root), "a mount is left");

@@ -20,12 +20,16 @@ use libcontainer::{
     workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError},
 };
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{Access, access},
-    process::{Signal, set_parent_process_death_signal},
+    process::{PidfdFlags, Signal, getpid, pidfd_open, set_parent_process_death_signal},
 };
 use zeroize::Zeroizing;
 
-use super::{super::sys, fault::Fault};
+use super::{
+    super::sys,
+    fault::{Doing, Fault},
+};
 
 /// Where commands are looked for when the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -41,6 +45,8 @@ struct Inner {
     /// Told why the command did not start; closed by the kernel when it did.
     report: OwnedFd,
     program: RefCell<Option<CString>>,
+    /// Held by this descriptor because the container has process numbers of its own.
+    supervisor: OwnedFd,
 }
 
 impl Exec {
@@ -62,7 +68,8 @@ impl Exec {
         let arguments = arguments.map_err(|_| {
             Fault::invalid("unknown_command", "the command holds a NUL byte", "remove it from the command")
         })?;
-        Ok(Self(Rc::new(Inner { environment, arguments, report, program: RefCell::new(None) })))
+        let supervisor = pidfd_open(getpid(), PidfdFlags::empty()).doing("holding the supervisor")?;
+        Ok(Self(Rc::new(Inner { environment, arguments, report, program: RefCell::new(None), supervisor })))
     }
 
     fn find_program(&self) -> Result<CString, Fault> {
@@ -88,6 +95,12 @@ impl Exec {
         Err(present.map_or_else(|| unknown(command, path), |found| not_executable(found)))
     }
 
+    /// Whether the supervisor ended before the kernel was asked to tell of that. Its number says nothing in here.
+    fn supervisor_is_gone(&self) -> bool {
+        let mut fds = [PollFd::new(&self.0.supervisor, PollFlags::IN)];
+        poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
+    }
+
     fn tell(&self, fault: Fault) -> String {
         let refusal = fault.into_refusal();
         let report = self.0.report.try_clone().map(File::from);
@@ -100,6 +113,13 @@ impl Exec {
 
 impl Executor for Exec {
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
+        // From here on this process waits for its start, and must not wait for a supervisor that is gone. Nothing after
+        // this changes credentials, which would take it back.
+        set_parent_process_death_signal(Some(Signal::KILL))
+            .map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))?;
+        if self.supervisor_is_gone() {
+            return Err(ExecutorValidationError::ArgValidationError("the supervisor is gone".to_owned()));
+        }
         match self.find_program() {
             Ok(program) => {
                 self.0.program.replace(Some(program));
@@ -116,7 +136,6 @@ impl Executor for Exec {
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
         let program = self.0.program.borrow();
         let Some(program) = program.as_deref() else { return Err(ExecutorError::InvalidArg) };
-        set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| ExecutorError::Other(error.to_string()))?;
         sys::default_signals().map_err(|error| ExecutorError::Other(error.to_string()))?;
         let arguments: Vec<&CStr> = self.0.arguments.iter().map(CString::as_c_str).collect();
         let block = self.0.environment.split_inclusive(|byte| *byte == 0);
