@@ -71,6 +71,11 @@ pub enum OpenError {
         /// What helps.
         remedy: &'static str,
     },
+    /// The kernel has user namespaces and does not give one to this process.
+    #[error(
+        "the kernel refuses a new user namespace ({0}); do not start meshkeep in a chroot, nor under a rule of the host that forbids them"
+    )]
+    UserNamespace(#[source] std::io::Error),
     /// The ranges of ids do not fit below 2³².
     #[error("no range of 65536 ids fits above `engine.first_id` = {0}; give a smaller one")]
     FirstId(u32),

@@ -9,7 +9,7 @@ use rustix::{
     thread::{CapabilitySet, capabilities},
 };
 
-use super::{cgroups::Hierarchies, config::OpenError};
+use super::{cgroups::Hierarchies, config::OpenError, sys};
 
 /// Checks privileges and kernel features. Changes nothing.
 pub(super) fn check(hierarchies: &Hierarchies) -> Result<(), OpenError> {
@@ -35,6 +35,8 @@ pub(super) fn check(hierarchies: &Hierarchies) -> Result<(), OpenError> {
             remedy: "allow them with `sysctl -w user.max_user_namespaces=65536`",
         });
     }
+    // Tried, not only looked up: user_namespaces(7) lists more reasons to be refused, a chroot among them.
+    sys::Parked::in_new_user_namespace().map_err(OpenError::UserNamespace)?;
     for (name, remedy) in [
         ("erofs", "load it with `modprobe erofs`, or use a kernel of 6.1 or newer that has it"),
         ("overlay", "load it with `modprobe overlay`, or use a kernel that has it"),

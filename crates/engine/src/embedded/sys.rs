@@ -48,7 +48,7 @@ pub(super) fn idmap_mount(mount: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>)
 pub(super) struct Parked(Pid);
 
 impl Parked {
-    /// Forks. Only for a single-threaded process.
+    /// Forks; the caller's other threads, if it has any, are not in the new process.
     pub(super) fn in_new_user_namespace() -> io::Result<Self> {
         let flags = libc::CLONE_NEWUSER | libc::SIGCHLD;
         // SAFETY: takes and changes nothing.

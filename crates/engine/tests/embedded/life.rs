@@ -335,13 +335,18 @@ pub fn open() -> ExitCode {
 
 async fn unprivileged(place: &mut Place) {
     let root = place.path("another");
-    for (without, said) in [
-        (&["--reuid", "1000", "--clear-groups"][..], "needs root"),
-        (&["--bounding-set", "-sys_admin", "--inh-caps", "-all"], "needs CAP_SYS_ADMIN"),
-        (&["--bounding-set", "-net_admin", "--inh-caps", "-all"], "needs CAP_NET_ADMIN"),
+    let inside = place.path("inside");
+    fs::create_dir(&inside).unwrap();
+    let inside = inside.to_str().unwrap();
+    let chroot = format!("mount --rbind / {inside} && exec chroot {inside} \"$@\"");
+    for (wrapper, said) in [
+        (&["setpriv", "--reuid", "1000", "--clear-groups"][..], "needs root"),
+        (&["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-all"], "needs CAP_SYS_ADMIN"),
+        (&["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-all"], "needs CAP_NET_ADMIN"),
+        (&["unshare", "--mount", "--propagation", "private", "sh", "-c", &chroot, "sh"], "chroot"),
     ] {
         let program = std::env::current_exe().unwrap();
-        let out = Command::new("setpriv").args(without).arg(program).arg("open").arg(&root).output().unwrap();
+        let out = Command::new(wrapper[0]).args(&wrapper[1..]).arg(program).arg("open").arg(&root).output().unwrap();
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
         assert_eq!(out.status.code(), Some(3), "{text} {}", String::from_utf8_lossy(&out.stderr));
         assert!(text.contains(said) && !text.contains('\n'), "{text}");
