@@ -156,6 +156,15 @@ pub(super) fn execve(program: &CStr, arguments: &[&CStr], environment: &[&CStr])
     io::Error::last_os_error()
 }
 
+/// Whether the current directory lies below this process's root. The kernel is asked itself: of a directory outside, the
+/// C library's `getcwd` climbs up and may find a root that looks like ours.
+pub(super) fn cwd_is_inside() -> io::Result<bool> {
+    let mut path = [0_u8; libc::PATH_MAX as usize];
+    // SAFETY: the kernel writes at most as many bytes as the place has.
+    check(unsafe { libc::syscall(libc::SYS_getcwd, path.as_mut_ptr(), path.len()) })?;
+    Ok(path[0] == b'/')
+}
+
 /// Gives every signal its default disposition and holds none up: this program's runtime and the C library's way to start
 /// it leave some ignored, and a program that is executed inherits that.
 pub(super) fn default_signals() -> io::Result<()> {

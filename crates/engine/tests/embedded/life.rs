@@ -40,7 +40,7 @@ pub fn trials() -> Vec<Trial> {
 const COUNTING: &str = "i=0; trap 'echo bye; exit 0' TERM; while :; do echo $i; i=$((i+1)); sleep 0.02; done";
 
 /// The container's first process and its parent, the supervisor.
-fn processes(workload: &Workload) -> (i32, i32) {
+pub fn processes(workload: &Workload) -> (i32, i32) {
     let id = workload.id.to_string();
     let cgroup = find_cgroup(&id).expect("it has a cgroup");
     let procs = fs::read_to_string(format!("{cgroup}/cgroup.procs")).unwrap();
@@ -57,7 +57,7 @@ fn processes(workload: &Workload) -> (i32, i32) {
     (first, supervisor)
 }
 
-fn find_cgroup(id: &str) -> Option<String> {
+pub fn find_cgroup(id: &str) -> Option<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let points = mounts.lines().filter(|line| line.contains(" - cgroup")).map(|line| line.split(' ').nth(4).unwrap());
     points

@@ -2,6 +2,9 @@
 //! that can be killed.
 
 mod basics;
+mod breakout;
+mod breakout_host;
+mod breakout_image;
 mod images;
 mod leftovers;
 mod life;
@@ -26,6 +29,9 @@ fn main() -> ExitCode {
 fn trials() -> Vec<Trial> {
     [
         basics::trials(),
+        breakout::trials(),
+        breakout_host::trials(),
+        breakout_image::trials(),
         images::trials(),
         leftovers::trials(),
         life::trials(),

@@ -67,6 +67,8 @@ pub(super) fn build(launch: &Launch, environment: Zeroizing<Vec<u8>>) -> Result<
             "give a directory with `container.working_dir` or in the image",
         )
     })?;
+    // The container's first process inherits what is open here until it executes the command.
+    drop(rootfs);
     bundle::write(launch, &account, user_namespace.as_fd()).doing("writing the bundle")?;
     create(launch, environment, &account)
 }

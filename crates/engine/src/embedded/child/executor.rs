@@ -1,8 +1,9 @@
 //! The last steps inside the container: find the command, then become it with exactly the delivered environment.
 //!
 //! Runs in the container's first process, after everything of it is confined. What must stay true: the environment is
-//! never put into this process's own (`setup_envs` does nothing); a failure is told over a pipe that closes by itself
-//! when the command starts; the process dies with its supervisor.
+//! never put into this process's own (`setup_envs` does nothing); no command is executed that is not the image's, or in
+//! a directory outside the container's root; a failure is told over a pipe that closes by itself when the command
+//! starts; the process dies with its supervisor.
 
 use std::{
     cell::RefCell,
@@ -21,7 +22,7 @@ use libcontainer::{
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{Access, access},
+    fs::{Access, CWD, FileType, Mode, OFlags, ResolveFlags, access, fstat, openat2},
     process::{PidfdFlags, Signal, getpid, pidfd_open, set_parent_process_death_signal},
 };
 use zeroize::Zeroizing;
@@ -84,7 +85,7 @@ impl Exec {
         };
         let mut present = None;
         for candidate in &candidates {
-            if !candidate.is_file() {
+            if !is_of_the_image(candidate) {
                 continue;
             }
             if access(candidate, Access::EXEC_OK).is_ok() {
@@ -120,7 +121,7 @@ impl Executor for Exec {
         if self.supervisor_is_gone() {
             return Err(ExecutorValidationError::ArgValidationError("the supervisor is gone".to_owned()));
         }
-        match self.find_program() {
+        match inside().and_then(|()| self.find_program()) {
             Ok(program) => {
                 self.0.program.replace(Some(program));
                 Ok(())
@@ -143,6 +144,23 @@ impl Executor for Exec {
         let error = sys::execve(program, &arguments, &environment);
         Err(ExecutorError::Other(self.tell(refused_by_kernel(program, &error))))
     }
+}
+
+/// libcontainer has entered the working directory by its path, and in the container's `/proc` a path may lead along
+/// descriptors that are still open to where the container was made.
+fn inside() -> Result<(), Fault> {
+    if sys::cwd_is_inside().doing("looking where the command starts")? {
+        return Ok(());
+    }
+    let message = "the working directory lies outside the image";
+    Err(Fault::invalid("bad_working_dir", message, "give a directory of the image with `container.working_dir`"))
+}
+
+/// A file, and not one that `/proc` leads to: `/proc/self/exe` would be our own program, run in the container.
+fn is_of_the_image(path: &Path) -> bool {
+    openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_MAGICLINKS)
+        .and_then(fstat)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
 }
 
 /// The value of a variable in a block.
