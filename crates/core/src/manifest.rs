@@ -56,11 +56,13 @@ pub fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
         return Err(Refusal::invalid("manifest", format!("is larger than {MAX_BYTES} bytes")));
     }
     serde_saphyr::from_str(text).map_err(|error| {
-        let place =
-            error.location().map_or_else(String::new, |at| format!(" at line {}, column {}", at.line(), at.column()));
         let why = error.to_string();
-        let first = why.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Refusal::invalid("manifest", format!("does not fit{place}: {first}"))
+        let first = why.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let Some(at) = error.location() else { return Refusal::invalid("manifest", format!("does not fit: {first}")) };
+        // The parser says the place in words of its own.
+        let place = format!("line {} column {}: ", at.line(), at.column());
+        let why = first.strip_prefix(&place).unwrap_or(first);
+        Refusal::invalid("manifest", format!("does not fit at line {}, column {}: {why}", at.line(), at.column()))
     })
 }
 
@@ -119,14 +121,14 @@ fn check_container(container: &ContainerSpec, checked: &mut Checked) -> Result<(
     let mut seen = BTreeSet::new();
     for (position, id) in container.secrets.iter().enumerate() {
         let field = format!("container.secrets[{position}]");
-        let id = parse::<SecretId>(&field, id)?;
+        let id = secret_id(&field, id)?;
         if !seen.insert(id) {
             return Err(Refusal::invalid(&field, "is bound twice"));
         }
         checked.secrets.push(id);
     }
     if let Some(id) = container.pull_secret.as_deref() {
-        checked.pull_secret = Some(parse("container.pull_secret", id)?);
+        checked.pull_secret = Some(secret_id("container.pull_secret", id)?);
     }
     Ok(())
 }
@@ -177,6 +179,12 @@ fn not_offered(field: &str, is_there: bool) -> Result<(), Refusal> {
 
 fn parse<T: FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Refusal> {
     text.parse().map_err(|why| Refusal::invalid(field, why))
+}
+
+fn secret_id(field: &str, text: &str) -> Result<SecretId, Refusal> {
+    parse(field, text).map_err(|refusal: Refusal| {
+        refusal.hint("a manifest names secrets by id; `meshkeep secret list` shows the ids")
+    })
 }
 
 fn memory(text: &str) -> Result<u64, Refusal> {
@@ -271,7 +279,7 @@ mod tests {
         assert!(swap("CHOWN", "SYS_ADMIN").contains("meshkeep.capabilities"));
         assert!(swap("num: 8000", "num: 70000").contains("line 9"));
         let unknown = swap("  command:", "  comand:");
-        assert!(unknown.contains("line") && unknown.contains("comand"), "{unknown}");
+        assert!(unknown.contains("comand") && unknown.matches("line").count() == 1, "{unknown}");
         let twice = swap("  command:", "  image: y\n  command:");
         assert!(twice.contains("line"), "{twice}");
     }
