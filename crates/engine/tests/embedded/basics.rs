@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         trial("stop_signal_grace_and_kill", stop_signal_grace_and_kill),
         trial("ensure_is_idempotent", ensure_is_idempotent),
         trial("confinement", confinement),
+        trial("streams_open_by_their_names", streams),
     ]
 }
 
@@ -199,4 +200,12 @@ async fn confinement(place: &mut Place) {
     let shown = place.output(&owners).await;
     assert!(shown.starts_with("0:0\n0:0\n0:0\n0:0\n0:0\n"), "{shown}");
     assert!(shown.trim_end().ends_with("65536"), "{shown}");
+}
+
+async fn streams(place: &mut Place) {
+    for user in ["", "app", "4242:4242"] {
+        let mut workload = place.shell("streams", "echo out >/dev/stdout; echo err >/proc/self/fd/2");
+        workload.image.config.user = user.to_owned();
+        assert_eq!(place.output(&workload).await, "out\nerr\n", "{user}");
+    }
 }

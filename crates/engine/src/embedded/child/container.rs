@@ -10,7 +10,7 @@ use libcontainer::{
     syscall::syscall::SyscallType,
 };
 use rustix::{
-    fs::{CWD, Mode, OFlags, openat},
+    fs::{CWD, Gid, Mode, OFlags, Uid, fchown, openat},
     process::{Pid, PidfdFlags, pidfd_open},
 };
 use zeroize::Zeroizing;
@@ -77,6 +77,11 @@ fn create(launch: &Launch, environment: Zeroizing<Vec<u8>>, account: &Account) -
     let (mut report, report_writer) = std::io::pipe().doing("making a pipe")?;
     let (stdout, stdout_writer) = std::io::pipe().doing("making a pipe")?;
     let (stderr, stderr_writer) = std::io::pipe().doing("making a pipe")?;
+    // Programs open /dev/stdout by its name, which the kernel allows to the pipe's owner only.
+    let [uid, gid] = [account.uid, account.gid].map(|id| launch.id_base + id);
+    for writer in [&stdout_writer, &stderr_writer] {
+        fchown(writer, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).doing("giving the streams away")?;
+    }
     let null = openat(CWD, "/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).doing("opening /dev/null")?;
     let exec = Exec::new(environment, &account.home, &launch.args, report_writer.into())?;
     let built = ContainerBuilder::new("workload".to_owned(), SyscallType::default())

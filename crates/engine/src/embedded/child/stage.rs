@@ -57,7 +57,9 @@ pub(super) fn enter(launch: &Launch, layers: &[OwnedFd]) -> Result<(), Fault> {
     )
     .doing("taking the cgroup file systems along")?;
     attach(&cgroups, &root, "sys/fs/cgroup").doing("attaching the cgroup file systems")?;
-    let proc = new_mount("proc", "proc", &[], MountAttrFlags::empty()).doing("mounting proc")?;
+    // Whoever gets here out of a container finds none of the host's processes.
+    let proc = new_mount("proc", "proc", &[("hidepid", "invisible".to_owned())], MountAttrFlags::empty())
+        .doing("mounting proc")?;
     attach(&proc, &root, "proc").doing("attaching proc")?;
     for (number, layer) in layers.iter().enumerate() {
         let place = format!("layers/{number}");
