@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::Read as _,
+    io::{Read as _, Write as _},
     os::{
         fd::AsRawFd as _,
         unix::{fs::symlink, net::UnixStream},
@@ -159,18 +159,24 @@ async fn aborted(place: &mut Place) {
     let (_, supervisor) = processes(&workload);
     let dir = fs::File::open(place.config.root.join(format!("workloads/{}", workload.id))).unwrap();
     let socket = format!("/proc/self/fd/{}/socket", dir.as_raw_fd());
+    let connect = || {
+        let stream = UnixStream::connect(&socket).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
     let abort = |number: usize| {
-        use std::io::Write as _;
-        let mut stream = UnixStream::connect(&socket).unwrap();
+        let mut stream = connect();
+        // Half of them go before they were served, half after it.
+        if number.is_multiple_of(2) {
+            stream.read_exact(&mut [0; 4]).unwrap();
+        }
         // Some say nothing, some half a message, some nonsense, some announce more than they send.
         let said: &[u8] = [&b""[..], &[0, 0], &[0, 0, 0, 2, b'{', b'}'], &[0xFF; 64], &[0, 0, 1, 0, b'{']][number % 5];
         let _ = stream.write_all(said);
     };
     let figures = || {
         // Served in the order they came: when this one is answered, all before it were dealt with.
-        let mut last = UnixStream::connect(&socket).unwrap();
-        last.set_read_timeout(Some(PATIENCE)).unwrap();
-        last.read_exact(&mut [0; 4]).unwrap();
+        connect().read_exact(&mut [0; 4]).unwrap();
         let fds = fs::read_dir(format!("/proc/{supervisor}/fd")).unwrap().count();
         let rollup = fs::read_to_string(format!("/proc/{supervisor}/smaps_rollup")).unwrap();
         let memory = rollup.lines().find_map(|line| line.strip_prefix("Pss_Anon:")).unwrap();
