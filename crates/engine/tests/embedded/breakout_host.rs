@@ -24,6 +24,7 @@ use crate::{
 pub fn trials() -> Vec<Trial> {
     vec![
         trial("values_stay_with_their_service", values_stay),
+        trial("every_namespace_is_its_own", namespaces),
         trial("limits_are_set_in_the_cgroups", cgroup_limits),
         trial("a_log_that_is_a_link_is_not_followed", log_link),
         trial("aborted_connections_leave_nothing_behind", aborted),
@@ -91,6 +92,21 @@ fn succeeds_as(user: u32, command: &[&str]) -> bool {
     let words = ["--reuid", &user, "--regid", &user, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--"];
     let out = Command::new("setpriv").args(words).args(command).output().unwrap();
     out.status.success()
+}
+
+async fn namespaces(place: &mut Place) {
+    let own = running(place, "own", "some-value").await;
+    let other = running(place, "other", "some-value").await;
+    let (first, supervisor) = processes(&own);
+    let (stranger, _) = processes(&other);
+    for kind in ["user", "pid", "mnt", "ipc", "uts", "cgroup", "net"] {
+        let of = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/{kind}")).unwrap();
+        let mine = of(&first.to_string());
+        assert_ne!(mine, of("self"), "{kind} of the host");
+        assert_ne!(mine, of(&stranger.to_string()), "{kind} of another workload");
+        // The network was made by the supervisor, so that the container may not change it.
+        assert_eq!(mine == of(&supervisor.to_string()), kind == "net", "{kind} of the supervisor");
+    }
 }
 
 async fn cgroup_limits(place: &mut Place) {

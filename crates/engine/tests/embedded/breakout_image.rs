@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{chown, symlink},
     path::{Path, PathBuf},
 };
 
@@ -21,6 +21,7 @@ pub fn trials() -> Vec<Trial> {
         trial("breakout_by_the_working_directory", working_directory),
         trial("breakout_by_the_engines_own_program", own_program),
         trial("breakout_by_more_mounts_than_ours", exact_mounts),
+        trial("owners_beyond_the_range_are_nobody", foreign_owners),
     ]
 }
 
@@ -175,4 +176,27 @@ async fn exact_mounts(place: &mut Place) {
     let printed = place.output(&workload).await;
     let root = place.config.root.to_string_lossy();
     assert!(!printed.contains(&*root), "{printed}");
+}
+
+async fn foreign_owners(place: &mut Place) {
+    let path = image(place, "foreign", |root| {
+        for (name, id) in
+            [("host-root", 4_294_967_294_u32), ("beyond", 65_536), ("huge", 3_000_000_000), ("last", 65_535)]
+        {
+            program(root.join(name), b"x", 0o600);
+            chown(root.join(name), Some(id), Some(id)).unwrap();
+        }
+    });
+    let script = "for f in host-root beyond huge last; do stat -c %u:%g /$f; cat /$f 2>/dev/null && echo read $f; done; echo end";
+    for user in ["", "app", "65534"] {
+        let mut workload = place.of_layer("foreign", &["/bin/sh", "-c", script], path.clone());
+        workload.image.config.user = user.to_owned();
+        let nobody = "65534:65534\n".repeat(3);
+        assert_eq!(tried(place, &workload).await.as_deref(), Some(&*format!("{nobody}65535:65535\nend\n")), "{user}");
+    }
+    for user in ["65536", "2147483648", "4294967295", "4294967296", "0:65536"] {
+        let mut workload = place.of_layer("foreign", &["/bin/sh", "-c", "id"], path.clone());
+        workload.image.config.user = user.to_owned();
+        assert_eq!(place.start(&workload, &[]).await.unwrap_err().refusal().code, "bad_user", "{user}");
+    }
 }
