@@ -210,8 +210,8 @@ async fn aborted(place: &mut Place) {
         let mut stream = place.engine.logs(workload.id, None, true).await.unwrap();
         stream.next().await.unwrap().unwrap();
     }
-    // Other tests of this program run at the same time.
-    assert!(ours() < before + 100, "{before}, then {}", ours());
+    // One that stayed would hold more than one; other tests of this program run at the same time.
+    assert!(ours() < before + follows, "{before}, then {}", ours());
     // It serves whoever comes in earnest.
     place.reopened(place.config.clone()).await;
     place.engine.stop(workload.id, Duration::ZERO).await.unwrap();
