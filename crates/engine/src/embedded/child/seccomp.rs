@@ -2,8 +2,8 @@
 //!
 //! Left out is what needs a capability that no workload has (mounting, modules, clocks, tracing of the kernel), what
 //! makes namespaces, and what reaches far into the kernel for few users (io_uring, userfaultfd, keyrings, bpf,
-//! perf_event_open). Only calls of this machine's own architecture are let through. Names that an old libseccomp does
-//! not know are skipped by libcontainer.
+//! perf_event_open, rare families of sockets). Only calls of this machine's own architecture are let through. Names that
+//! an old libseccomp does not know are skipped by libcontainer.
 
 use serde_json::{Value, json};
 
@@ -13,8 +13,9 @@ const NAMESPACE_FLAGS: u64 = 0x7E02_0000;
 /// Execution domains that change nothing but how addresses are laid out, and the question which one is set.
 const PERSONALITIES: [u64; 5] = [0x0, 0x8, 0x2_0000, 0x2_0008, 0xFFFF_FFFF];
 
-/// Sockets to the hypervisor.
-const AF_VSOCK: u64 = 40;
+/// Families of sockets: within the container, IPv4, IPv6, and the question which addresses there are. Every other one is
+/// a door into a part of the kernel that few programs use (ciphers, hypervisors, buses).
+const FAMILIES: [i32; 4] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
 
 /// By what they are for.
 const ALLOWED: [&str; 8] = [
@@ -50,7 +51,7 @@ const ALLOWED: [&str; 8] = [
      setresgid setresuid setreuid setuid",
     // Networks.
     "accept accept4 bind connect getpeername getsockname getsockopt listen pipe pipe2 recvfrom recvmmsg recvmsg \
-     sendmmsg sendmsg sendto setsockopt shutdown socketpair",
+     sendmmsg sendmsg sendto setsockopt shutdown",
     // System V and POSIX messages.
     "mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedsend mq_unlink msgctl msgget msgrcv msgsnd semctl \
      semget semop semtimedop shmat shmctl shmdt shmget",
@@ -70,8 +71,13 @@ pub(super) fn profile() -> Value {
         json!({ "names": ["clone"], "action": allow, "args": first("SCMP_CMP_MASKED_EQ", 0, NAMESPACE_FLAGS) }),
         // Its flags lie in memory, where a filter cannot look: libraries fall back to `clone`.
         json!({ "names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": libc::ENOSYS }),
-        json!({ "names": ["socket"], "action": allow, "args": first("SCMP_CMP_NE", AF_VSOCK, 0) }),
+        json!({ "names": ["socketpair"], "action": allow, "args": first("SCMP_CMP_EQ", libc::AF_UNIX as u64, 0) }),
     ];
+    rules.extend(
+        FAMILIES.map(
+            |family| json!({ "names": ["socket"], "action": allow, "args": first("SCMP_CMP_EQ", family as u64, 0) }),
+        ),
+    );
     rules.extend(
         PERSONALITIES.map(
             |persona| json!({ "names": ["personality"], "action": allow, "args": first("SCMP_CMP_EQ", persona, 0) }),

@@ -85,7 +85,14 @@ static void kernel(void) {
 }
 
 static void sockets(void) {
-    ATTEMPT("AF_VSOCK", _exit(socket(40, SOCK_STREAM, 0) < 0 && errno == EPERM));
+    for (int family = 0; family < 64; family++) {
+        char name[32];
+        int pair[2];
+        snprintf(name, sizeof name, "sockets of family %d", family);
+        if (family != AF_UNIX && family != AF_INET && family != AF_INET6 && family != AF_NETLINK)
+            ATTEMPT(name, _exit(socket(family, SOCK_STREAM, 0) < 0 && errno == EPERM));
+        if (family != AF_UNIX) ATTEMPT(name, _exit(socketpair(family, SOCK_STREAM, 0, pair) < 0 && errno == EPERM));
+    }
     ATTEMPT("AF_PACKET", _exit(socket(AF_PACKET, SOCK_RAW, 0) < 0 && errno == EPERM));
     ATTEMPT("SOCK_RAW", _exit(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) < 0 && errno == EPERM));
     ATTEMPT("a network device", struct ifreq lo = {.ifr_name = "lo"}; int fd = socket(AF_INET, SOCK_DGRAM, 0);
