@@ -1,5 +1,6 @@
 //! Fetching from real and from hostile registries on loopback.
 
+mod addresses;
 mod hostile;
 mod pull;
 mod refusals;

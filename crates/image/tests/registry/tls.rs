@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use meshkeep_image::{
     HostSettings, RegistrySettings,
-    testing::{ImageParts, Server},
+    testing::{Answer, ImageParts, Seen, Server, answer},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_rustls::{
@@ -12,7 +12,7 @@ use tokio_rustls::{
     rustls::{ServerConfig, crypto::ring, pki_types::PrivateKeyDer},
 };
 
-use crate::support::{Shelf, assert_refused, credential, serve_parts, small, with_password};
+use crate::support::{Shelf, assert_refused, challenge, credential, scripted, serve_parts, small, with_password};
 
 const NAME: &str = "registry.corp.test";
 
@@ -36,6 +36,10 @@ impl Authority {
 }
 
 async fn serve(config: Arc<ServerConfig>, parts: ImageParts) -> Server {
+    serve_script(config, move |seen| with_password(seen, || serve_parts(&parts, seen))).await
+}
+
+async fn serve_script(config: Arc<ServerConfig>, script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Server {
     let acceptor = TlsAcceptor::from(config);
     Server::start_with(
         move |stream| {
@@ -43,7 +47,7 @@ async fn serve(config: Arc<ServerConfig>, parts: ImageParts) -> Server {
             async move { acceptor.accept(stream).await.ok() }
         },
         move |seen| {
-            let answer = with_password(&seen, || serve_parts(&parts, &seen));
+            let answer = script(&seen);
             async move { answer }
         },
     )
@@ -110,4 +114,43 @@ async fn https_where_http_was_promised_is_named() {
     let error = shelf.fetch(&format!("{host}/team/app:1"), Some(&credential(&host))).await.unwrap_err();
     assert!(["bad_answer", "registry_unreachable"].contains(&error.code()), "{error:?}");
     assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn nothing_goes_from_https_to_plain_http() {
+    let authority = Authority::new();
+    let plain = scripted(|_| answer(200, &[], r#"{"token":"x"}"#)).await;
+    // The same machine by the same name: only the scheme differs.
+    let target = format!("http://{NAME}:{}/x", plain.port());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ca.pem");
+    std::fs::write(&path, authority.0.pem()).unwrap();
+    let realm = format!(r#"Bearer realm="{target}",service="x""#);
+    let parts = small();
+    let scripts: [(&str, Box<dyn Fn(&Seen) -> Answer + Send + Sync>); 3] = [
+        ("token_service_refused", Box::new(move |_| challenge(&realm))),
+        ("redirect_refused", {
+            let target = target.clone();
+            Box::new(move |seen| with_password(seen, || answer(307, &[("location", &target)], "")))
+        }),
+        (
+            "redirect_refused",
+            Box::new(move |seen| {
+                with_password(seen, || match seen.path.contains("/blobs/") {
+                    true => answer(302, &[("location", &target)], ""),
+                    false => serve_parts(&parts, seen),
+                })
+            }),
+        ),
+    ];
+    for (code, script) in scripts {
+        let server = serve_script(authority.server(NAME), script).await;
+        let host = format!("{NAME}:{}", server.port());
+        let section = HostSettings { allow_private: true, ca_file: Some(path.clone()), ..HostSettings::default() };
+        let shelf = Shelf::new(settings(&host, section)).await;
+        let outcome = shelf.fetch(&format!("{host}/team/app:1"), Some(&credential(&host))).await;
+        assert_refused(outcome, code);
+        assert!(!server.seen().is_empty());
+    }
+    assert_eq!(plain.connections(), 0);
 }

@@ -4,6 +4,7 @@ mod bodies;
 mod credentials;
 mod matrix;
 mod rooms;
+mod secrecy;
 mod secrets;
 mod services;
 mod sessions;

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{App, Who, manifest};
 
 /// A well-formed id of nothing: what is allowed then answers 404 and changes nothing. It is a good name of a room, too.
-const NOTHING: &str = "01a20e68-a737-748a-ac4b-cb802a61537e";
+pub const NOTHING: &str = "01a20e68-a737-748a-ac4b-cb802a61537e";
 
 fn path(app: &App, route: &RouteInfo) -> String {
     route
@@ -23,7 +23,7 @@ fn path(app: &App, route: &RouteInfo) -> String {
 }
 
 /// A good body of each kind, with a name of its own.
-fn body(route: &RouteInfo, name: &str) -> (&'static str, Body) {
+pub fn body(route: &RouteInfo, name: &str) -> (&'static str, Body) {
     let json = |value: serde_json::Value| ("application/json", Body::from(value.to_string()));
     match route.takes {
         None => ("application/json", Body::empty()),
