@@ -116,6 +116,8 @@ async fn https_where_http_was_promised_is_named() {
     assert!(server.seen().is_empty());
 }
 
+type Script = Box<dyn Fn(&Seen) -> Answer + Send + Sync>;
+
 #[tokio::test]
 async fn nothing_goes_from_https_to_plain_http() {
     let authority = Authority::new();
@@ -127,7 +129,7 @@ async fn nothing_goes_from_https_to_plain_http() {
     std::fs::write(&path, authority.0.pem()).unwrap();
     let realm = format!(r#"Bearer realm="{target}",service="x""#);
     let parts = small();
-    let scripts: [(&str, Box<dyn Fn(&Seen) -> Answer + Send + Sync>); 3] = [
+    let scripts: [(&str, Script); 3] = [
         ("token_service_refused", Box::new(move |_| challenge(&realm))),
         ("redirect_refused", {
             let target = target.clone();
