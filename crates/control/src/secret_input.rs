@@ -10,6 +10,7 @@ use meshkeep_core::{
     secret::{Entries, REDACTED, SecretKind},
     wire::SecretWrite,
 };
+use meshkeep_image::RegistryHost;
 use zeroize::Zeroizing;
 
 /// Values shorter than this are not redacted from logs: they would hide ordinary words.
@@ -144,9 +145,9 @@ fn check_docker(entries: &Entries) -> Result<(), Refusal> {
             return Err(Refusal::invalid(&format!("data.{member}"), "is empty"));
         }
     }
-    if entries["server"].expose().len() > 255 {
-        return Err(Refusal::invalid("data.server", "is longer than 255 bytes"));
-    }
+    RegistryHost::from_server(entries["server"].expose()).map_err(|why| {
+        Refusal::invalid("data.server", why).hint("give the registry alone, such as registry.example.com or docker.io")
+    })?;
     if entries["username"].expose().contains(':') {
         return Err(Refusal::invalid(
             "data.username",
