@@ -1,4 +1,6 @@
 //! Registries that try to get at the credential, at the host's network, at other people's layers, or at the disk.
+//!
+//! What must stay true: should a defence fail, these tests reach loopback at most; `addresses` has the rest.
 
 use meshkeep_image::{
     Digest, HostSettings, RegistrySettings,
@@ -70,8 +72,7 @@ async fn redirects_end_and_stay_off_plain_http_and_private_addresses() {
         (format!("https://127.0.0.2:{}/", inside.port()), "refused_address"),
         (format!("https://[::ffff:127.0.0.1]:{}/", inside.port()), "refused_address"),
         (format!("https://2130706433:{}/", inside.port()), "refused_address"),
-        ("https://169.254.169.254/latest/meta-data".to_owned(), "refused_address"),
-        ("https://user:pw@example.com/".to_owned(), "redirect_refused"),
+        ("https://user:pw@localhost:1/".to_owned(), "redirect_refused"),
         ("file:///etc/passwd".to_owned(), "redirect_refused"),
         ("/again".to_owned(), "redirect_refused"),
     ] {
@@ -92,7 +93,7 @@ async fn a_name_that_changes_its_address_is_judged_at_each_connection() {
     let host = format!("rebind.test:{}", inside.port());
     let hosts = [(host.parse().unwrap(), HostSettings::default())].into();
     let settings = RegistrySettings::new(hosts);
-    for address in ["127.0.0.1", "10.0.0.1", "::1", "fd00:ec2::254", "::ffff:127.0.0.1", "64:ff9b::7f00:1"] {
+    for address in ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1", "127.1.2.3", "::ffff:127.0.0.2"] {
         settings.names.add("rebind.test", &[address]);
     }
     let shelf = Shelf::new(settings).await;
@@ -106,9 +107,7 @@ async fn a_name_that_changes_its_address_is_judged_at_each_connection() {
 #[tokio::test]
 async fn private_addresses_are_not_dialled_for_any_reference() {
     let shelf = Shelf::new(RegistrySettings::default()).await;
-    for host in
-        ["127.0.0.1:1", "localhost:1", "10.0.0.1", "[::1]:1", "169.254.169.254", "[fd00:ec2::254]", "100.100.100.200"]
-    {
+    for host in ["127.0.0.1:1", "localhost:1", "127.1.2.3:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "[::ffff:7f00:2]:1"] {
         assert_refused(shelf.fetch(&format!("{host}/a:1"), Some(&credential(host))).await, "refused_address");
     }
 }

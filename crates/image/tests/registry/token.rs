@@ -122,7 +122,7 @@ async fn a_foreign_realm_gets_nothing() {
     // `localhost` and `127.0.0.1` are different hosts to everyone but the attacker.
     let foreign = format!("http://localhost:{}/token", attacker.port());
     for realm in
-        [foreign.clone(), foreign.replace("http:", "https:"), "http://169.254.169.254/latest".into(), "/token".into()]
+        [foreign.clone(), foreign.replace("http:", "https:"), "http://127.0.0.2:1/latest".into(), "/token".into()]
     {
         let server = sends_to(realm.clone()).await;
         let shelf = Shelf::new(insecure(&[&server.host(), &format!("localhost:{}", attacker.port())])).await;
