@@ -246,8 +246,13 @@ impl Driver {
         launch.attempt += 1;
         launch.restarts = 0;
         launch.state = WorkloadState::Pending;
+        // Shown first: with the new versions recorded, nobody must see the old process's "ready" beside them.
+        self.context.live.show(&launch);
         let saved = self.context.save_relaunch(&launch).await;
         let is_saved = saved.is_ok();
+        if !is_saved {
+            self.context.live.show(&self.launch);
+        }
         // The asker may have gone; it is restarted all the same.
         let _ = done.send(saved);
         if !is_saved {
