@@ -9,6 +9,8 @@
 
 mod caller;
 mod control;
+#[cfg(test)]
+mod fuzz;
 mod manifest_values;
 mod ops;
 mod probe;

@@ -12,6 +12,9 @@ pub mod clock;
 pub mod command_line;
 pub mod dotenv;
 pub mod environment;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod id;
 pub mod manifest;
 pub mod name;

@@ -10,6 +10,9 @@ mod challenge;
 mod config;
 mod credential;
 mod error;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod host;
 mod image;
 mod images;

@@ -8,6 +8,9 @@
 
 mod context;
 mod envelope;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod keyring;
 mod root_key;
 

@@ -66,6 +66,11 @@ impl RootKey {
         self.id
     }
 
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) const fn from_parts(id: KeyId, key: Key) -> Self {
+        Self { id, key }
+    }
+
     pub(crate) const fn key(&self) -> &Key {
         &self.key
     }

@@ -12,6 +12,9 @@
 //! position cost up to the length of that value; it slows only its own log.
 
 mod forms;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod patterns;
 mod stream;
 #[cfg(test)]

@@ -1,34 +1,12 @@
 //! The redactor against a plain statement of what it does, on texts made to be difficult.
 
-use std::collections::BTreeSet;
-
 use meshkeep_core::SecretText;
 use proptest::prelude::*;
 
-use super::{Redactor, forms};
-
-/// Every byte in any occurrence of any pattern is replaced; neighbouring ones by one mark.
-fn plainly(values: &[String], text: &[u8]) -> Vec<u8> {
-    let patterns: BTreeSet<Vec<u8>> =
-        values.iter().flat_map(|value| forms::of(value)).map(|form| form.to_vec()).collect();
-    let mut covered = vec![false; text.len()];
-    for pattern in &patterns {
-        for (start, window) in text.windows(pattern.len()).enumerate() {
-            if window == pattern.as_slice() {
-                covered[start..start + pattern.len()].fill(true);
-            }
-        }
-    }
-    let mut out = Vec::new();
-    for (at, byte) in text.iter().enumerate() {
-        if !covered[at] {
-            out.push(*byte);
-        } else if at == 0 || !covered[at - 1] {
-            out.extend_from_slice(b"[redacted]");
-        }
-    }
-    out
-}
+use super::{
+    Redactor, forms,
+    fuzz::{self, plainly},
+};
 
 fn redactor(values: &[String]) -> Redactor {
     Redactor::new(values.iter().map(|value| SecretText::from(value.as_str())))
@@ -127,4 +105,15 @@ fn values_of_any_length_are_found() {
     }
     redactor.push(b"!", &mut out);
     assert_eq!(out, b"[redacted]!");
+}
+
+#[test]
+fn the_fuzzers_corpus_holds() {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/redactor");
+    let mut inputs = 0;
+    for file in std::fs::read_dir(dir).unwrap() {
+        fuzz::redactor(&std::fs::read(file.unwrap().path()).unwrap());
+        inputs += 1;
+    }
+    assert!(inputs > 3, "the corpus is nearly empty");
 }
