@@ -210,7 +210,11 @@ impl Engine for EmbeddedEngine {
 
     async fn logs(&self, id: WorkloadId, tail: Option<usize>, follow: bool) -> Result<LogStream, EngineError> {
         let slot = self.0.slot(id)?;
-        logs::read(self.0.workload_dir(id), slot.watch(), tail, follow).map_err(broken("reading a log"))
+        logs::read(self.0.workload_dir(id), slot.watch(), tail, follow).map_err(|error| match error.kind() {
+            // Its start is not recorded yet, or its removal is under way: there is no directory.
+            std::io::ErrorKind::NotFound => EngineError::NotFound(id),
+            _ => broken("reading a log")(error),
+        })
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use futures_util::StreamExt as _;
 use libtest_mimic::Trial;
-use meshkeep_engine::{Engine, LogStream};
+use meshkeep_engine::{Engine, EngineError, LogStream};
 
 use crate::place::{PATIENCE, Place, trial};
 
@@ -12,6 +12,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("values_are_redacted", redaction),
         trial("log_rotates_within_its_bound", rotation),
+        trial("a_log_may_be_asked_for_at_any_moment_of_a_start", asked_early),
         trial("tail_and_follow", tail_and_follow),
         trial("a_follower_sees_every_line_over_rotations", follow_over_rotations),
         trial("a_follower_stays_over_crashes_and_ends_with_a_stop", follow_over_attempts),
@@ -29,6 +30,21 @@ async fn text(mut stream: LogStream) -> String {
         text
     };
     tokio::time::timeout(PATIENCE, reading).await.expect("the log ends in time")
+}
+
+async fn asked_early(place: &mut Place) {
+    let workload = place.shell("early", "echo up; exec sleep 1000");
+    let ask = async {
+        loop {
+            match place.engine.logs(workload.id, None, true).await {
+                Ok(_) => break,
+                Err(EngineError::NotFound(_)) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let (started, ()) = tokio::join!(place.start(&workload, &[]), ask);
+    started.unwrap();
 }
 
 async fn redaction(place: &mut Place) {
