@@ -95,6 +95,7 @@ impl Caller {
             action: action.to_owned(),
             object: object.into(),
             origin: format!("{address} request {request_id}"),
+            outcome: AuditEntry::DONE.to_owned(),
         }
     }
 

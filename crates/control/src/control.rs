@@ -11,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use crate::{
+    ops::audit::RefusedAttempts,
     reconcile::{self, Context, Drivers, Live, Observer},
     refusals::{internal, refused},
 };
@@ -29,6 +30,8 @@ pub struct Parts {
     pub public_url: String,
     /// Bounds of a workload whose manifest states none.
     pub limits: Limits,
+    /// Versions that a secret keeps, the newest ones; those that running sessions use are kept as well.
+    pub keep_versions: u32,
 }
 
 /// The operations. Cheap to clone.
@@ -54,7 +57,13 @@ impl Control {
     pub async fn start(parts: Parts) -> Result<(Self, Running), Refusal> {
         let (observer, observations) = Observer::start(Arc::clone(&parts.engine)).await?;
         let stopping = CancellationToken::new();
-        let context = Arc::new(Context { parts, live: Live::default(), observations, stopping });
+        let context = Arc::new(Context {
+            parts,
+            live: Live::default(),
+            refused: RefusedAttempts::default(),
+            observations,
+            stopping,
+        });
         let tasks = TaskTracker::new();
         let mut drivers = Drivers::new(Arc::clone(&context), tasks.clone());
         reconcile::resume(&context, &mut drivers, &tasks).await?;

@@ -301,6 +301,20 @@ pub struct SecretVersion {
     pub created_by: String,
     /// Its entry names.
     pub entries: Vec<String>,
+    /// What changed since the version before; absent when that one is not kept any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<VersionChanges>,
+}
+
+/// Names of what a version changed, never values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionChanges {
+    /// Entries that were not there.
+    pub added: Vec<String>,
+    /// Entries with another value.
+    pub changed: Vec<String>,
+    /// Entries that are not there any more.
+    pub removed: Vec<String>,
 }
 
 // ----------------------------------------------------------------------------------------------------------- services
@@ -508,6 +522,44 @@ pub struct Event {
     pub data: serde_json::Value,
     /// When.
     pub at: Timestamp,
+}
+
+// -------------------------------------------------------------------------------------------------------------- audit
+
+/// `GET P/audit`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuditList {
+    /// In the order they were written.
+    pub rows: Vec<AuditRow>,
+}
+
+/// One row of the audit; never holds a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Its place, for `after`.
+    pub seq: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// What, such as `secret.save`.
+    pub action: String,
+    /// On which object and version.
+    pub object: String,
+    /// From where.
+    pub origin: String,
+    /// `done`, or `refused: ` and the refusal's code.
+    pub outcome: String,
+}
+
+/// `GET P/audit/verify`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditVerified {
+    /// Whether every row fits the one before it.
+    pub fits: bool,
+    /// The place of the first row that does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_wrong: Option<i64>,
 }
 
 // ---------------------------------------------------------------------------------------- plaintext, said aloud, once

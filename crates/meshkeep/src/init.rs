@@ -192,6 +192,7 @@ async fn first_project(store: &Store, name: &str) -> Result<Initialised, Failure
             action: action.to_owned(),
             object,
             origin: "local".to_owned(),
+            outcome: AuditEntry::DONE.to_owned(),
         };
         tx.audit(&entry).await.map_err(refused)?;
     }

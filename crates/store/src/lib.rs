@@ -17,7 +17,7 @@ mod tx;
 pub use error::StoreError;
 pub use nouns::{
     api_key::{ApiKey, NewApiKey},
-    audit::AuditEntry,
+    audit::{AuditCheck, AuditEntry, AuditRow},
     event::Event,
     project::Project,
     room::Room,

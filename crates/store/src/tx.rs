@@ -33,7 +33,14 @@ impl Store {
     /// # Errors
     /// When the database is locked by another program or cannot be written.
     pub async fn write(&self, name: &'static str) -> Result<Tx, StoreError> {
-        let begun = self.0.writer.begin_with("BEGIN IMMEDIATE").await;
+        let mut begun = self.begin_write().await;
+        if matches!(begun, Err(sqlx::Error::InvalidSavePointStatement)) {
+            // A full disk makes SQLite roll back by itself; the driver then holds its connection to be in a transaction
+            // for ever. A new one is not.
+            let replaced = async { self.0.writer.acquire().await?.close().await };
+            replaced.await.map_err(|source| StoreError::Database { what: name, source })?;
+            begun = self.begin_write().await;
+        }
         self.tx(name, begun)
     }
 
@@ -44,6 +51,10 @@ impl Store {
     pub async fn read(&self, name: &'static str) -> Result<Tx, StoreError> {
         let begun = self.0.readers.begin().await;
         self.tx(name, begun)
+    }
+
+    async fn begin_write(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
+        self.0.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
     fn tx(&self, name: &'static str, begun: sqlx::Result<Transaction<'static, Sqlite>>) -> Result<Tx, StoreError> {

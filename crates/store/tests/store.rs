@@ -15,7 +15,7 @@ use meshkeep_core::{
     secret::{Entries, SecretKind},
 };
 use meshkeep_seal::{Keyring, RootKey};
-use meshkeep_store::{AuditEntry, NewApiKey, Store, StoreError, StoreOptions};
+use meshkeep_store::{AuditCheck, AuditEntry, NewApiKey, Store, StoreError, StoreOptions};
 use tempfile::TempDir;
 
 struct Place {
@@ -190,21 +190,75 @@ async fn the_audit_is_append_only_and_chained() {
     let place = Place::new();
     let (store, project) = place.create().await;
     let mut tx = store.write("test").await.unwrap();
-    for n in 0..3 {
+    for (n, outcome) in [AuditEntry::DONE, "refused: not_allowed", AuditEntry::DONE].into_iter().enumerate() {
         let entry = AuditEntry {
             project: Some(project),
             actor: "key a".into(),
             action: "secret.save".into(),
             object: format!("secret s{n}"),
             origin: "127.0.0.1".into(),
+            outcome: outcome.into(),
         };
         tx.audit(&entry).await.unwrap();
     }
-    assert_eq!(tx.check_audit().await.unwrap(), 3);
     tx.commit().await.unwrap();
-    place.tamper("DROP TRIGGER audit_is_append_only_update; UPDATE audit SET actor = 'key b' WHERE seq = 2").await;
-    let error = store.read("test").await.unwrap().check_audit().await.unwrap_err();
-    assert!(error.to_string().contains("row 2 of the audit"), "{error}");
+    let check = async || store.read("test").await.unwrap().check_audit().await.unwrap();
+    let good = AuditCheck { rows: 3, first_wrong: None };
+    assert_eq!(check().await, good);
+    place.tamper("DROP TRIGGER audit_is_append_only_update; DROP TRIGGER audit_is_append_only_delete").await;
+    for (forgery, undo) in [
+        ("UPDATE audit SET actor = 'key b' WHERE seq = 2", "UPDATE audit SET actor = 'key a' WHERE seq = 2"),
+        (
+            "UPDATE audit SET outcome = 'done' WHERE seq = 2",
+            "UPDATE audit SET outcome = 'refused: not_allowed' WHERE seq = 2",
+        ),
+        ("UPDATE audit SET at = at + 1 WHERE seq = 2", "UPDATE audit SET at = at - 1 WHERE seq = 2"),
+        (
+            "UPDATE audit SET project_id = 'x' WHERE seq = 2",
+            "UPDATE audit SET project_id = (SELECT id FROM projects) WHERE seq = 2",
+        ),
+    ] {
+        place.tamper(forgery).await;
+        assert_eq!(check().await, AuditCheck { rows: 1, first_wrong: Some(2) }, "{forgery}");
+        place.tamper(undo).await;
+        assert_eq!(check().await, good, "{undo}");
+    }
+    place.tamper("DELETE FROM audit WHERE seq = 2").await;
+    assert_eq!(check().await, AuditCheck { rows: 1, first_wrong: Some(3) });
+    place.tamper("DELETE FROM audit WHERE seq = 1").await;
+    assert_eq!(check().await, AuditCheck { rows: 0, first_wrong: Some(3) });
+}
+
+#[tokio::test]
+async fn the_audit_is_read_by_project_and_page() {
+    let place = Place::new();
+    let (store, project) = place.create().await;
+    let mut tx = store.write("test").await.unwrap();
+    let other = tx.create_project("other").await.unwrap().id;
+    for n in 0..6 {
+        let project = Some(if n % 2 == 0 { project } else { other });
+        tx.audit(&AuditEntry { project, object: n.to_string(), ..row() }).await.unwrap();
+    }
+    let mut page = async |after, limit| {
+        let rows = tx.audit_rows(project, after, limit).await.unwrap();
+        rows.into_iter().map(|row| (row.seq, row.entry.object)).collect::<Vec<_>>()
+    };
+    let row = |seq: i64| (seq, (seq - 1).to_string());
+    assert_eq!(page(None, 2).await, [row(3), row(5)], "the newest, in order");
+    assert_eq!(page(Some(0), 2).await, [row(1), row(3)]);
+    assert_eq!(page(Some(3), 2).await, [row(5)]);
+    assert_eq!(page(Some(5), 2).await, []);
+}
+
+fn row() -> AuditEntry {
+    AuditEntry {
+        project: None,
+        actor: "test".to_owned(),
+        action: "secret.create".to_owned(),
+        object: "x".to_owned(),
+        origin: "local".to_owned(),
+        outcome: AuditEntry::DONE.to_owned(),
+    }
 }
 
 async fn refused(place: &Place) -> StoreError {
@@ -288,17 +342,64 @@ async fn what_cannot_be_audited_does_not_happen() {
     let place = Place::new();
     let (store, project) = place.create().await;
     place.tamper("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END;").await;
-    let entry = AuditEntry {
-        project: Some(project),
-        actor: "test".to_owned(),
-        action: "secret.create".to_owned(),
-        object: "x".to_owned(),
-        origin: "local".to_owned(),
-    };
+    let entry = AuditEntry { project: Some(project), ..row() };
     let mut tx = store.write("test").await.unwrap();
     let kind = SecretKind::Keys;
     tx.create_secret(project, &"s".parse().unwrap(), kind, &entries(&[("A", "a")]), "test").await.unwrap();
     assert!(matches!(tx.audit(&entry).await, Err(StoreError::Database { .. })));
     drop(tx);
     assert!(store.read("test").await.unwrap().secrets(project).await.unwrap().is_empty());
+}
+
+/// The same on a disk that is really full: nothing is saved, nothing is lost, and it goes on when there is room.
+#[tokio::test]
+async fn a_full_disk_takes_no_change_and_loses_none() {
+    let place = Place::new();
+    let disk = Disk::mounted(&place.data());
+    let (store, project) = place.create().await;
+    let kind = SecretKind::Keys;
+    let save = async |name: &str| -> Result<(), StoreError> {
+        let mut tx = store.write("test").await?;
+        tx.create_secret(project, &name.parse().unwrap(), kind, &entries(&[("A", &"a".repeat(100_000))]), "test")
+            .await?;
+        tx.audit(&AuditEntry { project: Some(project), ..row() }).await?;
+        tx.commit().await
+    };
+    save("before").await.unwrap();
+    let filler = disk.0.join("filler");
+    let mut file = fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    let count = async || {
+        let mut tx = store.read("test").await.unwrap();
+        (tx.secrets(project).await.unwrap().len(), tx.check_audit().await.unwrap())
+    };
+    assert!(matches!(save("full").await, Err(StoreError::Database { .. })));
+    assert_eq!(count().await, (1, AuditCheck { rows: 1, first_wrong: None }));
+    drop(file);
+    fs::remove_file(filler).unwrap();
+    save("after").await.unwrap();
+    assert_eq!(count().await, (2, AuditCheck { rows: 2, first_wrong: None }));
+    store.close().await;
+}
+
+/// A small disk of its own.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mounted(at: &Path) -> Self {
+        fs::create_dir(at).unwrap();
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs"])
+            .arg(at)
+            .status();
+        assert!(mount.unwrap().success(), "this test needs root");
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a database may still be open when the test fails.
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
 }

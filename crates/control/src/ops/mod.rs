@@ -2,6 +2,7 @@
 //! in that transaction: what cannot be audited does not happen.
 
 mod api_keys;
+pub(crate) mod audit;
 mod authenticate;
 mod connect;
 mod projects;

@@ -49,8 +49,11 @@ impl Control {
         let scope = in_store(&mut tx, project, &scope).await?;
         manifest_values::keep_redacted(&mut spec, None)?;
         let Ruled { name, secrets } = rules::check(&mut tx, project, scope, &spec).await?;
-        if !secrets.is_empty() {
-            caller.may(project, Action::Bind)?;
+        if !secrets.is_empty()
+            && let Err(refusal) = caller.may(project, Action::Bind)
+        {
+            drop(tx);
+            return Err(self.recorded(refusal, caller.audited("service.create", name.to_string())).await);
         }
         let service = tx.create_service(project, scope, &name, &spec, &secrets).await.map_err(refused)?;
         tx.audit(&caller.audited("service.create", service.id.to_string())).await.map_err(refused)?;
@@ -76,8 +79,11 @@ impl Control {
         let old = found(&mut tx, project, scope, id).await?;
         let keeps_values = manifest_values::keep_redacted(&mut spec, Some(&old.spec))?;
         let Ruled { name, secrets } = rules::check(&mut tx, project, scope, &spec).await?;
-        if keeps_values || !secrets.is_empty() || rules::binds(&old.spec) {
-            caller.may(project, Action::Bind)?;
+        if (keeps_values || !secrets.is_empty() || rules::binds(&old.spec))
+            && let Err(refusal) = caller.may(project, Action::Bind)
+        {
+            drop(tx);
+            return Err(self.recorded(refusal, caller.audited("service.update", id.to_string())).await);
         }
         let service = tx.save_service(project, &old, &name, &spec, &secrets).await.map_err(refused)?;
         let object = format!("{id} revision {}", service.revision);

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Launch, Live, Recipe, observer::Observations, recipe::deleted};
 use crate::{
     control::Parts,
+    ops::audit::RefusedAttempts,
     refusals::{chain, internal, refused},
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) parts: Parts,
     /// The newest word on each workload.
     pub(crate) live: Live,
+    /// Bounds what refused attempts write.
+    pub(crate) refused: RefusedAttempts,
     /// What the engine has.
     pub(crate) observations: watch::Receiver<Observations>,
     /// Cancelled when the server stops.

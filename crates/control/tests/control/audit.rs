@@ -1,13 +1,13 @@
 //! Every change writes its row in the same transaction; reading writes none, revealing does.
 
-use meshkeep_control::Scope;
+use meshkeep_control::{Origin, Scope};
 use meshkeep_core::{access::Role, wire};
 use serde_json::json;
 
 use crate::world::{World, make_key, write};
 
 async fn rows(world: &World) -> u64 {
-    world.store.read("test").await.unwrap().check_audit().await.unwrap()
+    world.store.read("test").await.unwrap().check_audit().await.unwrap().rows
 }
 
 macro_rules! adds {
@@ -73,5 +73,39 @@ async fn what_is_refused_changes_nothing_and_is_not_in_it() {
     let spec = world.spec("weather", json!({}));
     control.create_service(admin, project, Scope::Project, spec).await.unwrap_err();
     assert_eq!(rows(&world).await, before);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn refused_attempts_that_matter_are_in_it_with_their_outcome() {
+    let world = World::new().await;
+    let secret = world.secret("s", json!({"A": "value-of-a"})).await;
+    let spec = || world.spec("weather", json!({"secrets": [secret]}));
+    let service = world.service_of(spec()).await;
+    let key = make_key(&world.store, world.project, Role::Developer, false).await;
+    let weak = world.control.authenticate(Some(key.format().expose()), Origin::default()).await.unwrap();
+    let (control, project) = (&world.control, world.project);
+    let last = control.audit(&world.admin, project, None, Some(1)).await.unwrap().rows[0].seq;
+    assert_eq!(control.audit(&weak, project, None, None).await.unwrap_err().code, "not_allowed");
+    control.reveal_secret(&weak, project, secret).await.unwrap_err();
+    control.create_service(&weak, project, Scope::Project, spec()).await.unwrap_err();
+    let other = world.spec("other", json!({"secrets": [secret]}));
+    assert_eq!(control.create_service(&weak, project, Scope::Project, other).await.unwrap_err().code, "not_allowed");
+    control.update_service(&weak, project, Scope::Project, service, spec()).await.unwrap_err();
+    control.reveal_secret(&world.admin, project, secret).await.unwrap();
+    let rows = control.audit(&world.admin, project, Some(last), None).await.unwrap().rows;
+    let said: Vec<_> = rows.iter().map(|row| (row.action.as_str(), row.outcome.as_str())).collect();
+    let refused = "refused: not_allowed";
+    let expected = [
+        ("secret.reveal", refused),
+        ("service.create", refused),
+        ("service.create", refused),
+        ("service.update", refused),
+        ("secret.reveal", "done"),
+    ];
+    assert_eq!(said, expected);
+    assert!(rows[0].actor.contains(&key.id.to_string()) && rows[0].object.contains(&secret.to_string()));
+    assert!(!format!("{rows:?}").contains("value-of-a"));
+    assert!(control.verify_audit(&world.admin, project).await.unwrap().fits);
     world.end().await;
 }

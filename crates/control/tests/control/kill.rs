@@ -37,7 +37,9 @@ impl Place<'_> {
         let images = Images::open(config).await.unwrap();
         let (engine, clock) = (self.engine.clone(), Arc::new(SystemClock));
         let public_url = "http://127.0.0.1:4680".to_owned();
-        Control::start(Parts { store, images, engine, clock, public_url, limits: Limits::default() }).await.unwrap()
+        Control::start(Parts { store, images, engine, clock, public_url, limits: Limits::default(), keep_versions: 20 })
+            .await
+            .unwrap()
     }
 }
 

@@ -1,6 +1,6 @@
 //! A save says when it applies, and who still runs an older version.
 
-use meshkeep_core::Refusal;
+use meshkeep_core::{Refusal, wire::VersionChanges};
 use serde_json::json;
 
 use crate::world::{World, of, write};
@@ -96,5 +96,54 @@ async fn an_environment_over_the_limit_is_refused_at_save_by_its_size() {
     assert_eq!(refusal.code, "over_a_limit");
     assert!(refusal.message.contains("120"), "it names the size: {refusal}");
     create(&ids[..3]).await.unwrap();
+    world.end().await;
+}
+
+#[tokio::test]
+async fn versions_say_which_names_changed() {
+    let world = World::new().await;
+    let secret = world.secret("s", json!({"A": "a", "B": "b"})).await;
+    world.save_secret(secret, "s", json!({"A": "other", "C": "c"})).await;
+    world.save_secret(secret, "s", json!({"A": "other", "C": "c"})).await;
+    world.control.rollback_secret(&world.admin, world.project, secret, 1).await.unwrap();
+    let versions = world.control.secret_versions(&world.admin, world.project, secret).await.unwrap().versions;
+    let changes: Vec<_> = versions
+        .into_iter()
+        .map(|version| (version.version, version.changes.unwrap()))
+        .map(|(version, VersionChanges { added, changed, removed })| {
+            (version, [added, changed, removed].map(|n| n.concat()))
+        })
+        .collect();
+    let named = |version, names: [&str; 3]| (version, names.map(str::to_owned));
+    let expected =
+        [named(4, ["B", "A", "C"]), named(3, ["", "", ""]), named(2, ["C", "A", "B"]), named(1, ["AB", "", ""])];
+    assert_eq!(changes, expected);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn only_the_newest_versions_are_kept_and_those_in_use() {
+    let world = World::new().await;
+    let secret = world.secret("s", json!({"A": "1"})).await;
+    let service = world.service("weather", json!({"secrets": [secret]})).await;
+    world.save_secret(secret, "s", json!({"A": "2"})).await;
+    let session = world.launch().await.id;
+    world.until_state(session, "weather", "ready").await;
+    for n in 3..=25 {
+        world.save_secret(secret, "s", json!({"A": n.to_string()})).await;
+    }
+    let kept = async || {
+        let versions = world.control.secret_versions(&world.admin, world.project, secret).await.unwrap().versions;
+        assert!(versions.last().unwrap().changes.is_none(), "what came before the oldest is not known");
+        versions.into_iter().map(|version| version.version).collect::<Vec<_>>()
+    };
+    let expected: Vec<_> = (6..=25).rev().chain([2]).collect();
+    assert_eq!(kept().await, expected, "the 20 newest, and the one that runs");
+    world.store.read("test").await.unwrap().check_secret_list(world.project).await.unwrap();
+    let pruned = world.control.rollback_secret(&world.admin, world.project, secret, 3).await.unwrap_err();
+    assert!(pruned.message.contains("no version 3"), "{pruned}");
+    world.restart(session, service).await.unwrap();
+    world.save_secret(secret, "s", json!({"A": "26"})).await;
+    assert_eq!(kept().await, (7..=26).rev().collect::<Vec<_>>());
     world.end().await;
 }

@@ -3,6 +3,7 @@
 //! What must stay true: values never come from arguments; every verb prints a text for people and, with `--json`, one
 //! JSON document; every refusal is one line with an exit code by kind.
 
+mod audit;
 mod input;
 mod key;
 mod output;
@@ -65,6 +66,9 @@ enum Command {
     /// API keys of the project
     #[command(arg_required_else_help = true, visible_alias = "api-key")]
     Key(Noun<key::Verb>),
+    /// The audit: who did what, to what, from where
+    #[command(arg_required_else_help = true)]
+    Audit(Noun<audit::Verb>),
 }
 
 /// A noun's verbs, and what each of them takes.
@@ -98,6 +102,7 @@ pub fn run() -> ExitCode {
             as_client(&client, async |context| session::run(context, verb).await)
         }
         Command::Key(Noun { client, verb }) => as_client(&client, async |context| key::run(context, verb).await),
+        Command::Audit(Noun { client, verb }) => as_client(&client, async |context| audit::run(context, verb).await),
     }
 }
 

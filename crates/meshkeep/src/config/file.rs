@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -29,6 +30,8 @@ pub struct ConfigFile {
     pub images: ImagesSection,
     /// Bounds of a workload whose manifest states none.
     pub limits: LimitsSection,
+    /// Secrets.
+    pub secrets: SecretsSection,
     /// Registries that are not wholly ordinary, by `host[:port]`.
     pub registry: BTreeMap<String, HostSettings>,
 }
@@ -72,6 +75,14 @@ pub struct ImagesSection {
     /// Bytes that all layers may take, such as `20GiB`.
     #[serde(deserialize_with = "size::optional")]
     pub disk_budget: Option<u64>,
+}
+
+/// `[secrets]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SecretsSection {
+    /// Versions that a secret keeps, the newest ones; those that running sessions use are kept as well.
+    pub keep_versions: Option<NonZeroU32>,
 }
 
 /// `[limits]`.

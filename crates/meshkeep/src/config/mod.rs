@@ -9,7 +9,7 @@ mod file;
 mod paths;
 mod size;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use meshkeep_engine::{EmbeddedConfig, Limits};
 use meshkeep_image::{RegistryHost, RegistrySettings};
@@ -26,6 +26,9 @@ use crate::{
 
 /// Where `serve` listens when nobody says otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:4680";
+
+/// Versions that a secret keeps when nobody says otherwise.
+const KEEP_VERSIONS: u32 = 20;
 
 /// Everything `serve` needs to know.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub struct ServerConfig {
     pub image_disk_budget: Option<u64>,
     /// Bounds of a workload whose manifest states none.
     pub limits: Limits,
+    /// Versions that a secret keeps.
+    pub keep_versions: u32,
     /// The embedded engine's settings.
     pub engine: EmbeddedConfig,
 }
@@ -115,6 +120,7 @@ impl ServerConfig {
             stated_url,
             registries: registries(file.registry, &args.insecure_registry)?,
             image_disk_budget: file.images.disk_budget,
+            keep_versions: file.secrets.keep_versions.map_or(KEEP_VERSIONS, NonZeroU32::get),
             limits: file.limits.over(Limits::default()),
             engine: embedded(file.engine, data_dir.engine())?,
             data_dir,

@@ -82,7 +82,15 @@ async fn open_with(
     })
     .await
     .map_err(|error| Failure::refusal(Exit::Host, error.refusal()))?;
-    let parts = Parts { store, images, engine, clock, public_url: config.public_url(), limits: config.limits };
+    let parts = Parts {
+        store,
+        images,
+        engine,
+        clock,
+        public_url: config.public_url(),
+        limits: config.limits,
+        keep_versions: config.keep_versions,
+    };
     Control::start(parts).await.map_err(|refusal| Failure::refusal(Exit::State, refusal))
 }
 

@@ -210,3 +210,25 @@ fn a_key_is_shown_once_and_names_that_repeat_are_not_guessed() {
     let fake = Fake::new(vec![(200, json!({"keys": [key(ID), key(OTHER)]}))]);
     one_line(&run(&mut fake.command(&["key", "delete", "ci"]), ""), 7, &["2 keys", ID, OTHER]);
 }
+
+#[test]
+fn the_audit_is_listed_exported_to_its_end_and_verified() {
+    let row = |seq: i64| {
+        json!({"seq": seq, "at": "2026-01-01T00:00:00.000Z", "actor": "key k", "action": "secret.reveal",
+            "object": "s", "origin": "127.0.0.1", "outcome": "refused: not_allowed"})
+    };
+    let page = |rows: Vec<Value>| (200, json!({"rows": rows}));
+    let (shown, sent) = done(&["audit", "list", "--limit", "2"], "", vec![page(vec![row(7)])]);
+    assert_eq!(lines(&sent), ["GET P/audit?limit=2"]);
+    assert!(shown.contains("secret.reveal") && shown.contains("refused: not_allowed"), "{shown}");
+    let (shown, sent) = done(&["audit", "export"], "", vec![page(vec![row(7), row(9)]), page(vec![])]);
+    assert_eq!(lines(&sent), ["GET P/audit?limit=1000&after=0", "GET P/audit?limit=1000&after=9"]);
+    let exported: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(exported, [row(7), row(9)]);
+    let (shown, _) = done(&["audit", "verify"], "", vec![(200, json!({"fits": true}))]);
+    assert!(shown.contains("Every row"), "{shown}");
+    let fake = Fake::new(vec![(200, json!({"fits": false, "first_wrong": 8}))]);
+    let output = run(&mut fake.command(&["audit", "verify"]), "");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(text(&output.stdout).contains("Row 8") && text(&output.stderr).contains("row 8"), "{output:?}");
+}

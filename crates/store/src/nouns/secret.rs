@@ -295,6 +295,29 @@ impl Tx {
             .collect()
     }
 
+    /// Deletes versions beyond the newest `keep`, but for those `in_use`; how many.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn prune_secret(&mut self, secret: &Secret, keep: u32, in_use: &[u32]) -> Result<u64, StoreError> {
+        let in_use = serde_json::to_string(in_use).expect("numbers are JSON");
+        let failed = self.failed("");
+        let done = sqlx::query(
+            "DELETE FROM secret_versions WHERE secret_id = $1 AND version <= $2 \
+             AND version NOT IN (SELECT value FROM json_each($3))",
+        )
+        .bind(secret.id.to_string())
+        .bind(i64::from(secret.version) - i64::from(keep.max(1)))
+        .bind(in_use)
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        if done.rows_affected() > 0 {
+            self.renew_secret_list(secret.project).await?;
+        }
+        Ok(done.rows_affected())
+    }
+
     /// Deletes a secret with all its versions.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod answer;
 mod api_keys;
+mod audit;
 mod later;
 mod logs;
 mod manifests;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> Vec<Route> {
         rooms::routes,
         sessions::routes,
         logs::routes,
+        audit::routes,
         later::routes,
     ];
     nouns.into_iter().flat_map(|routes| routes()).collect()

@@ -83,7 +83,7 @@ fn parameters(info: &RouteInfo) -> Vec<Value> {
         in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
     let in_query = info.query.iter().map(|name| {
         let schema = match *name {
-            "limit" | "offset" | "tail" => json!({"type": "integer", "minimum": 0}),
+            "after" | "limit" | "offset" | "tail" => json!({"type": "integer", "minimum": 0}),
             "order_by" => json!({"const": "room_name"}),
             _ => json!({"type": "boolean", "default": false}),
         };

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 /// All, by name.
 pub(super) fn all() -> Map<String, Value> {
-    let groups = [projects(), secrets(), services(), rooms(), sessions()];
+    let groups = [projects(), secrets(), services(), rooms(), sessions(), audit()];
     groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
@@ -188,10 +188,36 @@ fn secrets() -> Group {
         ("SecretList", object([("secrets", list_of("SecretItem"))])),
         (
             "SecretVersion",
-            object([("version", number()), ("created_at", time()), ("created_by", text()), ("entries", texts())]),
+            object([
+                ("version", number()),
+                ("created_at", time()),
+                ("created_by", text()),
+                ("entries", texts()),
+                ("changes?", json!({"$ref": "#/components/schemas/VersionChanges"})),
+            ]),
         ),
+        ("VersionChanges", object([("added", texts()), ("changed", texts()), ("removed", texts())])),
         ("SecretVersions", object([("versions", list_of("SecretVersion"))])),
         ("SecretUsage", object([("services", texts())])),
+    ]
+}
+
+fn audit() -> Group {
+    vec![
+        ("AuditList", object([("rows", list_of("AuditRow"))])),
+        (
+            "AuditRow",
+            object([
+                ("seq", number()),
+                ("at", time()),
+                ("actor", text()),
+                ("action", text()),
+                ("object", text()),
+                ("origin", text()),
+                ("outcome", about("`done`, or `refused: ` and the refusal's code")),
+            ]),
+        ),
+        ("AuditVerified", object([("fits", flag()), ("first_wrong?", number())])),
     ]
 }
 
@@ -366,8 +392,30 @@ mod tests {
         compare("SecretItem", wire::SecretItem { id, name, kind, data: Default::default(), detail: Some(detail) });
         compare("SecretList", wire::SecretList { secrets: vec![] });
         compare("SecretVersions", wire::SecretVersions { versions: vec![] });
-        let version = wire::SecretVersion { version: 1, created_at: TIME, created_by: text(), entries: vec![] };
+        let changes = Some(wire::VersionChanges::default());
+        compare("VersionChanges", &changes);
+        let version =
+            wire::SecretVersion { version: 1, created_at: TIME, created_by: text(), entries: vec![], changes };
         compare("SecretVersion", version);
+    }
+
+    #[test]
+    fn the_audit_is_as_documented() {
+        let text = String::new;
+        compare("AuditList", wire::AuditList { rows: vec![] });
+        compare(
+            "AuditRow",
+            wire::AuditRow {
+                seq: 1,
+                at: TIME,
+                actor: text(),
+                action: text(),
+                object: text(),
+                origin: text(),
+                outcome: text(),
+            },
+        );
+        compare("AuditVerified", wire::AuditVerified { fits: false, first_wrong: Some(1) });
     }
 
     #[test]

@@ -108,7 +108,6 @@ async fn what_is_not_offered_says_so() {
     let app = App::new().await;
     app.call(Who::Admin, "POST", "/accounts/projects", "{}").await.refused(400, &["not_offered"]);
     app.call(Who::Admin, "POST", "/templates/render", "{}").await.refused(400, &["not_offered", "template"]);
-    app.admin("GET", "/audit", Value::Null).await.refused(400, &["not_offered"]);
     for path in ["/rooms/lobby?token=hunter2", "//rooms/lobby?token=hunter2"] {
         let reply = app.call(Who::Nobody, "GET", path, Body::empty()).await;
         reply.refused(400, &["not_offered"]);

@@ -101,7 +101,7 @@ impl App {
         let engine = Arc::new(FakeEngine::default());
         let public_url = "http://127.0.0.1:4680".to_owned();
         let limits = Limits::default();
-        let parts = Parts { store: store.clone(), images, engine, clock, public_url, limits };
+        let parts = Parts { store: store.clone(), images, engine, clock, public_url, limits, keep_versions: 20 };
         let (control, running) = Control::start(parts).await.unwrap();
         let router = meshkeep_web::router(control, meshkeep_web::Settings::default());
         Self { router, project, other_project, store, keys, running, _dir: dir }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use meshkeep_core::{
-    Refusal,
+    Refusal, SecretText,
     access::Action,
     id::{ProjectId, SecretId},
-    secret::REDACTED,
-    wire::{self, SecretDetail, SecretItem, SecretRevealed},
+    name::EntryName,
+    secret::{Entries, REDACTED},
+    wire::{self, SecretDetail, SecretItem, SecretRevealed, VersionChanges},
 };
 use meshkeep_store::{Secret, SecretSummary, ServiceRef, Tx};
 
@@ -57,7 +58,9 @@ impl Control {
         project: ProjectId,
         id: SecretId,
     ) -> Result<SecretRevealed, Refusal> {
-        caller.may(project, Action::Reveal)?;
+        if let Err(refusal) = caller.may(project, Action::Reveal) {
+            return Err(self.recorded(refusal, caller.audited("secret.reveal", id.to_string())).await);
+        }
         let mut tx = self.store().write("reveal secret").await.map_err(refused)?;
         let secret = found(&mut tx, project, id).await?;
         let Secret { name, kind, version, .. } = secret;
@@ -80,14 +83,17 @@ impl Control {
         caller.may(project, Action::ReadSecrets)?;
         let mut tx = self.store().read("secret versions").await.map_err(refused)?;
         let secret = found(&mut tx, project, id).await?;
-        let versions = tx.secret_versions(&secret).await.map_err(refused)?;
-        let shown = |version: meshkeep_store::SecretVersion| wire::SecretVersion {
-            version: version.version,
-            created_at: version.created_at,
-            created_by: version.created_by,
-            entries: version.summary.0.keys().map(ToString::to_string).collect(),
-        };
-        Ok(wire::SecretVersions { versions: versions.into_iter().map(shown).collect() })
+        let mut versions = Vec::new();
+        // Oldest first: each is compared with the one before it, which is wiped then.
+        let mut before: Option<(u32, Entries)> = Some((0, Entries::new()));
+        for version in tx.secret_versions(&secret).await.map_err(refused)?.into_iter().rev() {
+            let entries = tx.open_secret(project, id, version.version).await.map_err(refused)?.unwrap_or_default();
+            let is_next = |(number, _): &(u32, _)| number + 1 == version.version;
+            let changes = before.filter(is_next).map(|(_, before)| changes(&before, &entries));
+            before = Some((version.version, entries));
+            versions.insert(0, shown_version(version, changes));
+        }
+        Ok(wire::SecretVersions { versions })
     }
 
     /// Names of the services that name it.
@@ -116,6 +122,28 @@ pub(super) async fn found(tx: &mut Tx, project: ProjectId, id: SecretId) -> Resu
 /// Names of the services that name a secret, by name.
 pub(super) fn users_of(id: SecretId, users: &[(SecretId, ServiceRef)]) -> Vec<String> {
     users.iter().filter(|(secret, _)| *secret == id).map(|(_, service)| service.name.to_string()).collect()
+}
+
+fn shown_version(version: meshkeep_store::SecretVersion, changes: Option<VersionChanges>) -> wire::SecretVersion {
+    wire::SecretVersion {
+        version: version.version,
+        created_at: version.created_at,
+        created_by: version.created_by,
+        entries: version.summary.0.keys().map(ToString::to_string).collect(),
+        changes,
+    }
+}
+
+/// Names of the entries in which two versions differ.
+fn changes(before: &Entries, after: &Entries) -> VersionChanges {
+    let names = |of: &Entries, is_so: &dyn Fn(&EntryName, &SecretText) -> bool| {
+        of.iter().filter(|(name, value)| is_so(name, value)).map(|(name, _)| name.to_string()).collect()
+    };
+    VersionChanges {
+        added: names(after, &|name, _| !before.contains_key(name)),
+        changed: names(after, &|name, value| before.get(name).is_some_and(|old| old.expose() != value.expose())),
+        removed: names(before, &|name, _| !after.contains_key(name)),
+    }
 }
 
 fn item(secret: Secret, users: Option<&[(SecretId, ServiceRef)]>) -> SecretItem {

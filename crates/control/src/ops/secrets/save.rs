@@ -35,7 +35,7 @@ impl Control {
         secret_input::refuse_redacted(&entries)?;
         let mut tx = self.store().write("create secret").await.map_err(refused)?;
         let secret = tx.create_secret(project, &name, kind, &entries, &caller.actor()).await.map_err(refused)?;
-        committed(tx, caller, "secret.create", &secret, &entries).await
+        self.committed(tx, caller, "secret.create", &secret, &entries).await
     }
 
     /// Replaces a secret as a whole; `[redacted]` keeps an entry's stored value. `version` is what the edit began from.
@@ -65,7 +65,7 @@ impl Control {
         not_stale(version, &old)?;
         let stored = newest_entries(&mut tx, &old).await?;
         secret_input::keep_redacted(&mut entries, &stored)?;
-        saved(tx, caller, "secret.save", &old, &name, &entries).await
+        self.saved(tx, caller, "secret.save", &old, &name, &entries).await
     }
 
     /// Changes single entries, or the name.
@@ -99,7 +99,7 @@ impl Control {
         secret_input::keep_redacted(&mut set, &stored)?;
         entries.extend(set);
         secret_input::check_whole(old.kind, &entries)?;
-        saved(tx, caller, "secret.patch", &old, &name, &entries).await
+        self.saved(tx, caller, "secret.patch", &old, &name, &entries).await
     }
 
     /// Saves an older version as the newest.
@@ -121,7 +121,42 @@ impl Control {
             Refusal::new(RefusalKind::NotFound, "not_found", message).hint("list its versions")
         })?;
         let name = old.name.clone();
-        saved(tx, caller, "secret.rollback", &old, &name, &entries).await
+        self.saved(tx, caller, "secret.rollback", &old, &name, &entries).await
+    }
+
+    async fn saved(
+        &self,
+        mut tx: Tx,
+        caller: &Caller,
+        action: &str,
+        old: &Secret,
+        name: &SecretName,
+        entries: &Entries,
+    ) -> Result<SecretSaved, Refusal> {
+        let secret = tx.save_secret(old, name, entries, &caller.actor()).await.map_err(refused)?;
+        self.committed(tx, caller, action, &secret, entries).await
+    }
+
+    async fn committed(
+        &self,
+        mut tx: Tx,
+        caller: &Caller,
+        action: &str,
+        secret: &Secret,
+        entries: &Entries,
+    ) -> Result<SecretSaved, Refusal> {
+        let Secret { id, name, kind, version, project, .. } = secret.clone();
+        let mut uses = tx.running_secret_uses(project).await.map_err(refused)?;
+        uses.retain(|used| used.secret.id == id);
+        let in_use: Vec<_> = uses.iter().map(|used| used.secret.version).collect();
+        tx.prune_secret(secret, self.context().parts.keep_versions, &in_use).await.map_err(refused)?;
+        uses.retain(|used| used.secret.version < version);
+        let older: BTreeSet<_> = uses.into_iter().map(|used| used.session).collect();
+        let sessions_on_older = u32::try_from(older.len()).unwrap_or(u32::MAX);
+        tx.audit(&caller.audited(action, format!("{id} version {version}"))).await.map_err(refused)?;
+        tx.commit().await.map_err(refused)?;
+        let warnings = secret_input::warnings(kind, entries);
+        Ok(SecretSaved { id, name, kind, version, applies: applies(sessions_on_older), sessions_on_older, warnings })
     }
 }
 
@@ -135,39 +170,6 @@ fn not_stale(sent: Option<u32>, secret: &Secret) -> Result<(), Refusal> {
         Some(sent) if sent != secret.version => Err(secret_input::stale(sent, secret.version)),
         _ => Ok(()),
     }
-}
-
-async fn saved(
-    mut tx: Tx,
-    caller: &Caller,
-    action: &str,
-    old: &Secret,
-    name: &SecretName,
-    entries: &Entries,
-) -> Result<SecretSaved, Refusal> {
-    let secret = tx.save_secret(old, name, entries, &caller.actor()).await.map_err(refused)?;
-    committed(tx, caller, action, &secret, entries).await
-}
-
-async fn committed(
-    mut tx: Tx,
-    caller: &Caller,
-    action: &str,
-    secret: &Secret,
-    entries: &Entries,
-) -> Result<SecretSaved, Refusal> {
-    let Secret { id, name, kind, version, project, .. } = secret.clone();
-    let uses = tx.running_secret_uses(project).await.map_err(refused)?;
-    let older: BTreeSet<_> = uses
-        .into_iter()
-        .filter(|used| used.secret.id == id && used.secret.version < version)
-        .map(|used| used.session)
-        .collect();
-    let sessions_on_older = u32::try_from(older.len()).unwrap_or(u32::MAX);
-    tx.audit(&caller.audited(action, format!("{id} version {version}"))).await.map_err(refused)?;
-    tx.commit().await.map_err(refused)?;
-    let warnings = secret_input::warnings(kind, entries);
-    Ok(SecretSaved { id, name, kind, version, applies: applies(sessions_on_older), sessions_on_older, warnings })
 }
 
 fn applies(sessions_on_older: u32) -> String {
