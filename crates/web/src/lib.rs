@@ -4,7 +4,7 @@
 //! Must never contain: SQL, sealing, engines, decisions about who may do what. A handler unwraps its input, makes one
 //! call of `control` and converts the answer.
 //!
-//! To add an endpoint: write its handler in the noun's file under `api/`, and add a [`Route`] to that file's `routes()`.
+//! To add an endpoint: write its handler in the noun's file under `api/`, and add a `Route` to that file's `routes()`.
 //! The router, `/openapi.json` and the access tests are all made from that one table.
 
 #![forbid(unsafe_code)]
