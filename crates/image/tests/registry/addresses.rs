@@ -43,8 +43,10 @@ async fn inside() {
     for address in ADDRESSES {
         let parsed: IpAddr = address.parse().unwrap();
         if !parsed.is_loopback() {
-            let prefix = if parsed.is_ipv4() { 32 } else { 128 };
-            ip(&["address", "add", &format!("{address}/{prefix}"), "dev", "lo"]);
+            // Without nodad an IPv6 address can be bound only when the kernel has had time to look for its double.
+            let (prefix, at_once): (_, &[_]) = if parsed.is_ipv4() { (32, &[]) } else { (128, &["nodad"]) };
+            let address = format!("{address}/{prefix}");
+            ip(&[&["address", "add", &address, "dev", "lo"], at_once].concat());
         }
         for port in [80, 443] {
             listen(SocketAddr::new(parsed, port), &reached).await;
