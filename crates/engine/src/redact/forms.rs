@@ -21,8 +21,10 @@ pub(super) fn of(value: &str) -> Vec<Form> {
     forms.push(copy(value.as_bytes()));
     forms.extend(value.lines().filter(|line| line.len() < value.len()).map(|line| copy(line.as_bytes())));
     forms.extend(base64(value.as_bytes()));
+    forms.extend(wrapped_base64(value.as_bytes()));
     forms.extend(url(value));
     forms.extend(json(value));
+    forms.extend(shell(value));
     forms.retain(|form| form.len() >= SHORTEST);
     forms
 }
@@ -51,6 +53,17 @@ fn base64(value: &[u8]) -> Vec<Form> {
         }
     }
     forms
+}
+
+/// The lines of the value's base64 as `base64` (76 columns) and `openssl` (64) wrap it. Of a longer text in which the
+/// value does not come first the lines are others.
+fn wrapped_base64(value: &[u8]) -> Vec<Form> {
+    let whole = Zeroizing::new(STANDARD_NO_PAD.encode(value).into_bytes());
+    // The last digit depends on what follows, mostly a line end.
+    let certain = &whole[..8 * value.len() / 6];
+    let lines =
+        [64, 76].into_iter().filter(|columns| whole.len() > *columns).flat_map(|columns| certain.chunks(columns));
+    lines.map(copy).collect()
 }
 
 /// Percent-encodings: they differ in what they leave as it is, in the case of digits and in the blank.
@@ -121,6 +134,28 @@ fn json(value: &str) -> Vec<Form> {
     ]
 }
 
+/// As shells print variables (`set`, `export -p`, `sh -x`): within single or double quotes.
+fn shell(value: &str) -> Vec<Form> {
+    let replaced = |instead: &dyn Fn(u8, &mut Form)| {
+        let mut form = Zeroizing::new(Vec::with_capacity(5 * value.len()));
+        value.bytes().for_each(|byte| instead(byte, &mut form));
+        form
+    };
+    let single = |quote: &'static [u8]| {
+        replaced(&move |byte, form| match byte {
+            b'\'' => form.extend_from_slice(quote),
+            _ => form.push(byte),
+        })
+    };
+    let double = replaced(&|byte, form| {
+        if matches!(byte, b'"' | b'$' | b'`' | b'\\') {
+            form.push(b'\\');
+        }
+        form.push(byte);
+    });
+    vec![single(b"'\\''"), single(b"'\"'\"'"), double]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,9 +186,24 @@ mod tests {
             ("tab\tquote\"\n\u{1}", "tab\\tquote\\\"\\n\\u0001"),
             ("https://é😀", "https://\\u00e9\\ud83d\\ude00"),
             ("https://x", "https:\\/\\/x"),
+            ("it's $5", r"it'\''s $5"),
+            ("it's $5", r#"it'"'"'s $5"#),
+            ("say \"$5\"", r#"say \"\$5\""#),
             ("<b>&co;</b>", "\\u003cb\\u003e\\u0026co;\\u003c/b\\u003e"),
         ] {
             assert!(has(value, form), "{form}");
+        }
+    }
+
+    #[test]
+    fn wrapped_base64_is_known_line_by_line() {
+        let value: String = (0..200_u8).map(|n| char::from(b'!' + n % 90)).collect();
+        let encoded = STANDARD.encode(format!("{value}\n"));
+        for columns in [64, 76] {
+            for line in encoded.as_bytes().chunks(columns) {
+                let found = of(&value).iter().any(|form| line.starts_with(form) && form.len() + 4 >= line.len());
+                assert!(found, "{columns}: {}", String::from_utf8_lossy(line));
+            }
         }
     }
 

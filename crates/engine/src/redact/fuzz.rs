@@ -5,14 +5,23 @@ use std::collections::BTreeSet;
 
 use meshkeep_core::SecretText;
 
-use super::{Redactor, forms};
+use super::{
+    Redactor,
+    forms::{self, SHORTEST},
+};
 
-/// Every byte in any occurrence of any pattern is replaced; neighbouring ones by one mark.
-pub(super) fn plainly(values: &[String], text: &[u8]) -> Vec<u8> {
+/// Every byte in any occurrence of any pattern is replaced, also of one that the end cuts after six bytes or more;
+/// neighbouring ones by one mark.
+pub(crate) fn plainly(values: &[String], text: &[u8]) -> Vec<u8> {
     let patterns: BTreeSet<Vec<u8>> =
         values.iter().flat_map(|value| forms::of(value)).map(|form| form.to_vec()).collect();
     let mut covered = vec![false; text.len()];
     for pattern in &patterns {
+        for length in SHORTEST..pattern.len() {
+            if text.ends_with(&pattern[..length]) {
+                covered[text.len() - length..].fill(true);
+            }
+        }
         for (start, window) in text.windows(pattern.len()).enumerate() {
             if window == pattern.as_slice() {
                 covered[start..start + pattern.len()].fill(true);

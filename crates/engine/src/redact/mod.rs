@@ -1,7 +1,7 @@
 //! The redactor: what a service writes goes to its log without the values it was given.
 //!
-//! Every byte that lies in an occurrence of a pattern is replaced, and each run of such bytes becomes one `[redacted]`,
-//! wherever reads from the service's pipe happen to split it. Patterns are the values, their lines, and the forms that
+//! Every byte that lies in an occurrence of a pattern is replaced, also in one that the end of the stream cuts, and each
+//! run of such bytes becomes one `[redacted]`, wherever reads from the service's pipe happen to split it. Patterns are the values, their lines, and the forms that
 //! programs commonly write them in ([`forms`]); values shorter than six bytes are left alone, or ordinary text would
 //! vanish.
 //!

@@ -46,8 +46,8 @@ impl Redactor {
         }
     }
 
-    /// Appends what is held to `out`: no more input comes, or none for so long that it should be seen. A pattern of
-    /// which one part came before and the other comes after is not found.
+    /// Appends what is held to `out`: no more input comes. A pattern that was begun is redacted as far as it came, if
+    /// that is six bytes or more: a service that is killed while it writes shows no part of a value.
     pub fn flush(&mut self, out: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
         self.decide(&held, true, out);
@@ -71,7 +71,9 @@ impl Redactor {
                 undecided = start;
                 break;
             }
-            if beginning.full > 0 {
+            if beginning.unfinished {
+                writer.cover(start, input.len());
+            } else if beginning.full > 0 {
                 writer.cover(start, start + beginning.full);
             }
             at = start + 1;
