@@ -3,35 +3,9 @@
 
 use meshkeep_core::{
     Refusal,
-    secret::REDACTED,
+    secret::{REDACTED, is_secret_like},
     service::{ContainerSpec, ServiceSpec},
 };
-
-/// Words that make a variable's name secret-like, as a whole `_`-separated part of it.
-const SECRET_WORDS: [&str; 16] = [
-    "KEY",
-    "APIKEY",
-    "TOKEN",
-    "SECRET",
-    "SECRETS",
-    "PASSWORD",
-    "PASSWD",
-    "PASS",
-    "PWD",
-    "CREDENTIAL",
-    "CREDENTIALS",
-    "PRIVATE",
-    "AUTH",
-    "DSN",
-    "COOKIE",
-    "JWT",
-];
-
-/// Whether a variable of this name likely holds a secret.
-#[must_use]
-pub fn is_secret_like(name: &str) -> bool {
-    name.split('_').any(|part| SECRET_WORDS.iter().any(|word| part.eq_ignore_ascii_case(word)))
-}
 
 /// The manifest as it may be shown.
 #[must_use]
@@ -77,19 +51,4 @@ pub fn keep_redacted(spec: &mut ServiceSpec, stored: Option<&ServiceSpec>) -> Re
 
 fn entries_mut(spec: &mut ServiceSpec) -> impl Iterator<Item = &mut meshkeep_core::service::EnvironmentEntry> {
     spec.container.iter_mut().flat_map(|ContainerSpec { environment, .. }| environment.iter_mut())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whole_words_make_a_name_secret_like() {
-        for name in ["API_KEY", "key", "DB_PASSWORD", "Github_Token"] {
-            assert!(is_secret_like(name), "{name}");
-        }
-        for name in ["MONKEY", "KEYBOARD", "TOKENIZER_PATH", "AUTHOR", "PORT"] {
-            assert!(!is_secret_like(name), "{name}");
-        }
-    }
 }

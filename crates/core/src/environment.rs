@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use crate::{
     Refusal, RefusalKind, SecretText,
     name::{EntryName, SecretName},
-    secret::Entries,
+    secret::{Entries, is_secret_like},
 };
 
 /// Linux's `MAX_ARG_STRLEN` (include/uapi/linux/binfmts.h): one `NAME=value` with its NUL may hold at most this many
@@ -40,6 +40,19 @@ pub struct Variable {
     pub origin: Origin,
     /// Whose values it hides, lowest first.
     pub hides: Vec<Origin>,
+}
+
+impl Variable {
+    /// Whether its value is kept out of logs: an entry of a secret key, or an `environment` entry that is sealed for its
+    /// secret-like name.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        match self.origin {
+            Origin::Secret(_) => true,
+            Origin::Manifest => is_secret_like(self.name.as_str()),
+            Origin::Image | Origin::Platform => false,
+        }
+    }
 }
 
 /// A service's whole environment, in name order.

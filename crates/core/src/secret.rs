@@ -117,3 +117,44 @@ pub struct PullCredential {
     /// The password or token.
     pub password: SecretText,
 }
+
+/// Words that make a variable's name secret-like, as a whole `_`-separated part of it.
+const SECRET_WORDS: [&str; 16] = [
+    "KEY",
+    "APIKEY",
+    "TOKEN",
+    "SECRET",
+    "SECRETS",
+    "PASSWORD",
+    "PASSWD",
+    "PASS",
+    "PWD",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "PRIVATE",
+    "AUTH",
+    "DSN",
+    "COOKIE",
+    "JWT",
+];
+
+/// Whether a variable of this name likely holds a secret.
+#[must_use]
+pub fn is_secret_like(name: &str) -> bool {
+    name.split('_').any(|part| SECRET_WORDS.iter().any(|word| part.eq_ignore_ascii_case(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_words_make_a_name_secret_like() {
+        for name in ["API_KEY", "key", "DB_PASSWORD", "Github_Token"] {
+            assert!(is_secret_like(name), "{name}");
+        }
+        for name in ["MONKEY", "KEYBOARD", "TOKENIZER_PATH", "AUTHOR", "PORT"] {
+            assert!(!is_secret_like(name), "{name}");
+        }
+    }
+}

@@ -10,11 +10,7 @@ use std::{
     path::PathBuf,
 };
 
-use meshkeep_core::{
-    Refusal, SecretText, Timestamp,
-    environment::{Environment, Origin},
-    id::WorkloadId,
-};
+use meshkeep_core::{Refusal, SecretText, Timestamp, environment::Environment, id::WorkloadId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -203,7 +199,7 @@ impl Delivery {
         bytes.extend_from_slice(&u32::try_from(total).map_err(|_| too_long())?.to_be_bytes());
         for variable in &environment.0 {
             let length = variable.name.as_str().len() + 1 + variable.value.len();
-            bytes.push(u8::from(matches!(variable.origin, Origin::Secret(_))));
+            bytes.push(u8::from(variable.is_secret()));
             bytes.extend_from_slice(&u32::try_from(length).map_err(|_| too_long())?.to_be_bytes());
             bytes.extend_from_slice(variable.name.as_str().as_bytes());
             bytes.push(b'=');
@@ -266,7 +262,7 @@ fn damaged() -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use meshkeep_core::environment::Variable;
+    use meshkeep_core::environment::{Origin, Variable};
 
     use super::*;
 

@@ -35,6 +35,15 @@ impl Search {
         self.needles.iter().any(|needle| text.contains(needle.as_str()))
     }
 
+    /// The lines that show one, without it: for the report of a failure.
+    pub fn hidden(&self, text: &str) -> Option<String> {
+        let hide = |line: &str| {
+            let hidden = self.needles.iter().fold(line.to_owned(), |line, needle| line.replace(needle, "<canary>"));
+            (hidden != line).then(|| hidden.chars().take(400).collect::<String>())
+        };
+        text.lines().find_map(hide)
+    }
+
     /// Those of these files that show one.
     pub fn files(&self, files: &[PathBuf]) -> Vec<PathBuf> {
         let needles = self.needles.join("\n");

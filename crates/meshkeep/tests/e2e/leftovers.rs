@@ -1,6 +1,7 @@
 //! What sessions could leave on the host: processes, mounts, cgroups, links, directories of workloads.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -13,6 +14,19 @@ pub fn processes(session: &str) -> Vec<u32> {
         environment.split(|byte| *byte == 0).any(|entry| entry == needle.as_bytes())
     };
     entries(Path::new("/proc")).iter().filter_map(|path| path.file_name()?.to_str()?.parse().ok()).filter(has).collect()
+}
+
+/// The supervisors of a session's workloads.
+pub fn supervisors(session: &str) -> BTreeSet<u32> {
+    let parent = |pid: u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+    };
+    let is_ours = |pid: &u32| {
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        command.split(|byte| *byte == 0).any(|word| word == b"runtime-child")
+    };
+    processes(session).into_iter().filter_map(parent).filter(is_ours).collect()
 }
 
 /// Everything that is left of these sessions of the server on this data directory.

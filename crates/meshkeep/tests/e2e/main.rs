@@ -1,6 +1,9 @@
 //! The main job from end to end, on real parts: the built program, a registry that asks for a password, containers on
 //! this host, a database file. Each test has its own of all of these and leaves nothing behind. As root.
 
+mod canary;
+mod canary_cores;
+mod canary_private;
 mod canary_search;
 mod crosstalk;
 mod first_service;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::fd::OwnedFd,
     path::Path,
@@ -26,7 +27,7 @@ pub struct Registry {
     /// `127.0.0.1:PORT`
     pub host: String,
     program: Running,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Registry {
@@ -38,7 +39,7 @@ impl Registry {
         fs::write(dir.path().join("htpasswd"), user.stdout).expect("the place can be written");
         // The port is free when it is chosen; another program may be faster.
         let (host, program) = (0..5).find_map(|_| start(dir.path())).expect("the registry finds a port");
-        let registry = Self { host, program, _dir: dir };
+        let registry = Self { host, program, dir };
         registry.push();
         registry
     }
@@ -55,6 +56,14 @@ impl Registry {
         push.arg(image.join("config.json")).arg(image.join("layer.tar.gz"));
         let output = run(&mut push, &format!("{USER}:{PASSWORD}\n"));
         assert!(output.status.success(), "push-image: {}", text(&output.stderr));
+    }
+
+    /// Lets another user in, besides the one that all tests know.
+    pub fn add_user(&self, user: &str, password: &str) {
+        let line = run(Command::new("htpasswd").args(["-inB", "-C", "5", user]), password);
+        assert!(line.status.success(), "htpasswd: {}", text(&line.stderr));
+        let users = fs::OpenOptions::new().append(true).open(self.dir.path().join("htpasswd"));
+        users.and_then(|mut users| users.write_all(&line.stdout)).expect("the place can be written");
     }
 
     /// Ends it early.

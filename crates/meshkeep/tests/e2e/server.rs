@@ -5,7 +5,7 @@ use std::{
     process::{Command, Output},
 };
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -19,7 +19,10 @@ pub struct Server {
     pub registry: Registry,
     /// Further arguments of `serve`.
     pub arguments: Vec<String>,
+    /// What it is started with.
+    pub umask: &'static str,
     key: String,
+    project: String,
     url: String,
     program: Option<Running>,
     said_before: String,
@@ -41,7 +44,9 @@ impl Server {
         let mut server = Self {
             registry: Registry::new(),
             arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+            umask: "022",
             key: made["api_key"].as_str().expect("a key").to_owned(),
+            project: made["project_id"].as_str().expect("a project").to_owned(),
             url: String::new(),
             program: None,
             said_before: String::new(),
@@ -54,7 +59,8 @@ impl Server {
 
     /// Serves; again after an end.
     pub fn start(&mut self) {
-        let mut serve = Command::new(program());
+        let mut serve = Command::new("sh");
+        serve.args(["-c", "umask \"$0\"; exec \"$@\"", self.umask, program()]);
         serve.current_dir(self.dir.path()).args(["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"]);
         serve.args(["--insecure-registry", &self.registry.host]).args(&self.arguments);
         let mut running = Running::start(&mut serve);
@@ -74,6 +80,36 @@ impl Server {
         let code = program.end(signal);
         self.said_before.push_str(&program.said());
         code
+    }
+
+    /// Sends a signal until it is dead: Rust's own handler takes the first SIGSEGV. Its number.
+    pub fn crash(&mut self, signal: Signal) -> u32 {
+        let mut program = self.program.take().expect("it runs");
+        let pid = program.pid();
+        eventually("the server's death", || {
+            if !program.is_alive() {
+                return Ok(());
+            }
+            kill(pid, signal);
+            Err("it lives".to_owned())
+        });
+        program.end(Signal::KILL);
+        self.said_before.push_str(&program.said());
+        pid
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.program.as_ref().expect("it runs").pid()
+    }
+
+    /// What the API answers to a GET, in whatever way; `{project}` begins the paths of the key's own.
+    pub fn get(&self, path: &str) -> String {
+        let path = path.replace("{project}", &format!("/accounts/projects/{}", self.project));
+        let config = format!("url = \"{}{path}\"\nheader = \"Authorization: Bearer {}\"\n", self.url, self.key);
+        let output = run(Command::new("curl").args(["-sS", "-i", "-K", "-"]), &config);
+        assert!(output.status.success(), "{path}: {}", text(&output.stderr));
+        text(&output.stdout)
     }
 
     /// All that the server has said, over all its lives.
@@ -203,7 +239,14 @@ impl Drop for Server {
     }
 }
 
-fn id(value: &Value) -> String {
+/// A signal for a process that may be gone.
+pub fn kill(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+pub fn id(value: &Value) -> String {
     value["id"].as_str().unwrap_or_else(|| panic!("no id: {value}")).to_owned()
 }
 
