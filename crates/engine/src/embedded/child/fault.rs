@@ -40,7 +40,7 @@ impl Fault {
                     cause = error.source();
                 }
                 Refusal::new(RefusalKind::Broken, "could_not_start", message)
-                    .hint("look at the host: `meshkeep doctor` checks what the engine needs")
+                    .hint("look at the host's kernel log, memory, disk and open files, then restart the service")
             }
         }
     }
