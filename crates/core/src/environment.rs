@@ -43,8 +43,8 @@ pub struct Variable {
 }
 
 impl Variable {
-    /// Whether its value is kept out of logs: an entry of a secret key, or an `environment` entry that is sealed for its
-    /// secret-like name.
+    /// Whether its value is kept out of logs: an entry of a secret key, or an `environment` entry that is sealed for
+    /// its secret-like name.
     #[must_use]
     pub fn is_secret(&self) -> bool {
         match self.origin {
@@ -167,6 +167,17 @@ mod tests {
 
     fn values(environment: &Environment) -> Vec<(String, String)> {
         environment.0.iter().map(|v| (v.name.to_string(), v.value.expose().to_owned())).collect()
+    }
+
+    #[test]
+    fn what_is_sealed_is_kept_out_of_logs() {
+        let is_secret = |text: &str, origin: Origin| {
+            Variable { name: name(text), value: "value".into(), origin, hides: Vec::new() }.is_secret()
+        };
+        let key = || Origin::Secret("weather".parse().unwrap());
+        assert!(is_secret("PLACE", key()) && is_secret("API_TOKEN", key()) && is_secret("API_TOKEN", Origin::Manifest));
+        assert!(!is_secret("PLACE", Origin::Manifest));
+        assert!(!is_secret("API_TOKEN", Origin::Image) && !is_secret("API_TOKEN", Origin::Platform));
     }
 
     #[test]

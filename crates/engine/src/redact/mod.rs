@@ -1,9 +1,9 @@
 //! The redactor: what a service writes goes to its log without the values it was given.
 //!
-//! Every byte that lies in an occurrence of a pattern is replaced, also in one that the end of the stream cuts, and each
-//! run of such bytes becomes one `[redacted]`, wherever reads from the service's pipe happen to split it. Patterns are the values, their lines, and the forms that
-//! programs commonly write them in ([`forms`]); values shorter than six bytes are left alone, or ordinary text would
-//! vanish.
+//! Every byte that lies in an occurrence of a pattern is replaced, also in one that the end of the stream cuts, and
+//! each run of such bytes becomes one `[redacted]`, wherever reads from the service's pipe happen to split it. Patterns
+//! are the values, their lines, and the forms that programs commonly write them in ([`forms`]); values shorter than six
+//! bytes are left alone, or ordinary text would vanish.
 //!
 //! What must stay true: nothing that may still become a pattern leaves before it is decided; patterns and held input
 //! are wiped. What cannot be wiped: copies in the processor's registers and stack while bytes are compared.

@@ -16,8 +16,8 @@ use rustix::{
 use crate::{
     canary_search::{Search, core},
     leftovers,
-    process::eventually,
-    server::{Server, kill, workload},
+    process::{crash, eventually},
+    server::{Server, workload},
 };
 
 const PATTERN: &str = "/proc/sys/kernel/core_pattern";
@@ -139,19 +139,12 @@ fn crash_all(server: &mut Server, session: &str, signal: Signal) {
         found if found.is_empty() => Err("none is found".to_owned()),
         found => Ok(found),
     });
-    for pid in supervisors.into_iter().chain(leftovers::processes(session)).chain([server.pid()]) {
+    for pid in supervisors.iter().copied().chain(leftovers::processes(session)).chain([server.pid()]) {
         assert!(is_limited(pid) || !Path::new(&format!("/proc/{pid}")).exists(), "process {pid} may dump");
     }
     server.crash(signal);
-    for pid in leftovers::supervisors(session) {
-        eventually("the supervisor's death", || {
-            let status = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            if status.is_empty() || status.contains(") Z ") {
-                return Ok(());
-            }
-            kill(pid, signal);
-            Err("it lives".to_owned())
-        });
+    for pid in supervisors {
+        crash(pid, signal);
     }
     server.start();
 }

@@ -1,6 +1,7 @@
 //! Programs that a test starts: ended with the test, whatever becomes of it.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Write as _},
     process::{Child, Command, Output, Stdio},
     sync::{Arc, Mutex, PoisonError},
@@ -43,6 +44,7 @@ impl Running {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Its number.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -54,8 +56,7 @@ impl Running {
     /// Sends a signal and waits for the end; its exit code, when it had one.
     pub fn end(&mut self, signal: Signal) -> Option<i32> {
         if self.is_alive() {
-            let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid fits")).expect("a pid is not 0");
-            kill_process(pid, signal).expect("our own child can be signalled");
+            kill_process(pid(self.child.id()), signal).expect("our own child can be signalled");
         }
         let status = self.child.wait().expect("a child can be waited for");
         if let Some(reader) = self.reader.take() {
@@ -69,6 +70,24 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.end(Signal::KILL);
     }
+}
+
+fn pid(number: u32) -> Pid {
+    Pid::from_raw(i32::try_from(number).expect("a pid fits")).expect("a pid is not 0")
+}
+
+/// Sends a signal until the process is dead: Rust's own handler takes the first SIGSEGV.
+#[track_caller]
+pub fn crash(number: u32, signal: Signal) {
+    eventually(&format!("the death of process {number}"), || {
+        let status = fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        if status.is_empty() || status.contains(") Z ") {
+            return Ok(());
+        }
+        // It may be gone meanwhile.
+        let _ = kill_process(pid(number), signal);
+        Err("it lives".to_owned())
+    });
 }
 
 /// Runs a command to its end with this on standard input.

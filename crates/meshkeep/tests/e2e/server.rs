@@ -5,13 +5,13 @@ use std::{
     process::{Command, Output},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
     leftovers,
-    process::{Running, eventually, run, text},
+    process::{Running, crash, eventually, run, text},
     registry::{PASSWORD, Registry, USER},
 };
 
@@ -82,20 +82,10 @@ impl Server {
         code
     }
 
-    /// Sends a signal until it is dead: Rust's own handler takes the first SIGSEGV. Its number.
-    pub fn crash(&mut self, signal: Signal) -> u32 {
-        let mut program = self.program.take().expect("it runs");
-        let pid = program.pid();
-        eventually("the server's death", || {
-            if !program.is_alive() {
-                return Ok(());
-            }
-            kill(pid, signal);
-            Err("it lives".to_owned())
-        });
-        program.end(Signal::KILL);
-        self.said_before.push_str(&program.said());
-        pid
+    /// A signal until it is dead.
+    pub fn crash(&mut self, signal: Signal) {
+        crash(self.pid(), signal);
+        self.stop(Signal::KILL);
     }
 
     /// The number of its process.
@@ -236,13 +226,6 @@ impl Drop for Server {
             self.start();
         }
         self.cli(&["session", "terminate", "--all"], "");
-    }
-}
-
-/// A signal for a process that may be gone.
-pub fn kill(pid: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let _ = kill_process(pid, signal);
     }
 }
 

@@ -83,7 +83,10 @@ mod tests {
     use rustix::pipe::{PipeFlags, pipe_with};
 
     use super::*;
-    use crate::redact::{Redactor, fuzz::plainly};
+    use crate::{
+        embedded::files::LOG,
+        redact::{Redactor, fuzz::plainly},
+    };
 
     /// Values that overlap, of which one begins another, and one of several lines.
     fn values() -> Vec<String> {
@@ -140,7 +143,7 @@ mod tests {
             if !expected.is_empty() && !expected.ends_with(b"\n") {
                 expected.push(b'\n');
             }
-            let shown = fs::read(dir.path().join(super::super::super::files::LOG)).unwrap();
+            let shown = fs::read(dir.path().join(LOG)).unwrap();
             prop_assert_eq!(String::from_utf8_lossy(&shown), String::from_utf8_lossy(&expected));
         }
     }
