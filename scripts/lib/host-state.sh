@@ -15,6 +15,10 @@ host_state() {
                 */meshkeep | */meshkeep\ \(deleted\)) echo "process $(tr '\0' ' ' <"${file%exe}cmdline" 2>/dev/null)" ;;
             esac
         done
+        local setting
+        for setting in net/ipv4/ip_forward net/ipv4/conf/{all,default}/{forwarding,rp_filter,route_localnet} kernel/core_pattern; do
+            echo "setting $setting = $(cat "/proc/sys/$setting" 2>/dev/null)"
+        done
         find /run -maxdepth 1 -name '*meshkeep*' -printf 'directory %p\n' 2>/dev/null
     } | sort -u
 }

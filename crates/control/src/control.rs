@@ -28,6 +28,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where clients reach this server, without a `/` at the end.
     pub public_url: String,
+    /// The URL under which services reach it from within their session, likewise.
+    pub service_url: String,
     /// Bounds of a workload whose manifest states none.
     pub limits: Limits,
     /// Versions that a secret keeps, the newest ones; those that running sessions use are kept as well.

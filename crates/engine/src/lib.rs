@@ -14,7 +14,7 @@ pub mod testing;
 
 pub use embedded::{
     EmbeddedConfig, EmbeddedEngine, OpenError,
-    net::{Ipv4Pool, NetError},
+    net::{Entrance, Entrances, Ipv4Pool, NetError, SERVER_NAME},
     runtime_child,
 };
 pub use engine::{

@@ -28,7 +28,11 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The other end of the connection.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// It came in by a session's own entrance: a service, whatever it says, and never the operator's proxy.
+    pub(crate) is_service: bool,
+}
 
 /// The request's id, and who is asking once that is known.
 #[derive(Clone, Debug, Default)]

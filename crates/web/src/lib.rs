@@ -23,6 +23,6 @@ mod tls;
 
 pub use route::{Needs, RouteInfo};
 pub use router::{router, routes};
-pub use server::serve;
+pub use server::{Entrances, serve};
 pub use state::Settings;
 pub use tls::{Tls, TlsError};

@@ -15,17 +15,22 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{edge::Peer, tls::Tls};
+
+/// Further listening sockets, one per session, at which nobody but its services connects; each until it is cancelled.
+pub type Entrances = mpsc::UnboundedReceiver<(std::net::TcpListener, CancellationToken)>;
 
 /// What keeps one client, or many, from taking the server.
 #[derive(Clone, Copy)]
 struct Bounds {
     /// Connections at once. More wait in the kernel's queue until one ends.
     connections: usize,
+    /// The same for the services of one session; they take none of the others'.
+    per_entrance: usize,
     /// How long a client may take to send a request's head, and how long a connection may idle between requests.
     head: Duration,
     /// How long a TLS handshake may take.
@@ -36,6 +41,7 @@ struct Bounds {
 
 const BOUNDS: Bounds = Bounds {
     connections: 1024,
+    per_entrance: 32,
     head: Duration::from_secs(30),
     handshake: Duration::from_secs(10),
     drain: Duration::from_secs(5),
@@ -45,8 +51,14 @@ const BOUNDS: Bounds = Bounds {
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `router` until `stopping` is cancelled, then lets requests end for up to five seconds.
-pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, stopping: CancellationToken) {
-    Server { tls, router, stopping, bounds: BOUNDS }.run(listener).await;
+pub async fn serve(
+    listener: TcpListener,
+    entrances: Entrances,
+    tls: Option<Tls>,
+    router: Router,
+    stopping: CancellationToken,
+) {
+    Server { tls, router, stopping, bounds: BOUNDS }.run(listener, entrances).await;
 }
 
 #[derive(Clone)]
@@ -58,24 +70,49 @@ struct Server {
 }
 
 impl Server {
-    async fn run(self, listener: TcpListener) {
+    async fn run(self, listener: TcpListener, entrances: Entrances) {
         let connections = TaskTracker::new();
         let slots = Arc::new(Semaphore::new(self.bounds.connections));
-        while let Some((stream, peer, slot)) = next(&listener, &slots, &self.stopping).await {
-            let server = self.clone();
-            connections.spawn(async move {
-                server.connection(stream, peer).await;
-                drop(slot);
-            });
-        }
-        drop(listener);
+        let main = self.clone().accept(listener, slots, false, connections.clone());
+        tokio::join!(main, self.enter(entrances, &connections));
         connections.close();
         if tokio::time::timeout(self.bounds.drain, connections.wait()).await.is_err() {
             tracing::warn!(connections = connections.len(), "requests that did not end in time are cut off");
         }
     }
 
-    async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+    /// Until the server stops.
+    async fn accept(self, listener: TcpListener, slots: Arc<Semaphore>, is_service: bool, connections: TaskTracker) {
+        while let Some((stream, address, slot)) = next(&listener, &slots, &self.stopping).await {
+            let server = self.clone();
+            connections.spawn(async move {
+                server.connection(stream, Peer { address, is_service }).await;
+                drop(slot);
+            });
+        }
+    }
+
+    /// Accepts at each entrance as well, until it closes.
+    async fn enter(&self, mut entrances: Entrances, connections: &TaskTracker) {
+        let mut arrival = async || {
+            tokio::select! {
+                arrival = entrances.recv() => arrival,
+                () = self.stopping.cancelled() => None,
+            }
+        };
+        while let Some((listener, closed)) = arrival().await {
+            let slots = Arc::new(Semaphore::new(self.bounds.per_entrance));
+            match TcpListener::from_std(listener) {
+                Ok(listener) => {
+                    let accepting = self.clone().accept(listener, slots, true, connections.clone());
+                    connections.spawn(closed.run_until_cancelled_owned(accepting));
+                }
+                Err(error) => tracing::warn!(%error, "the services of a session cannot reach this server"),
+            }
+        }
+    }
+
+    async fn connection(self, stream: TcpStream, peer: Peer) {
         // Only delays small answers when it fails.
         let _ = stream.set_nodelay(true);
         let Some(tls) = self.tls.clone() else { return self.http(stream, peer).await };
@@ -86,13 +123,13 @@ impl Server {
         }
     }
 
-    async fn http<S>(self, stream: S, peer: SocketAddr)
+    async fn http<S>(self, stream: S, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let router = TowerToHyperService::new(self.router);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(peer);
             router.call(request)
         });
         let connection = http1::Builder::new()
@@ -141,107 +178,4 @@ async fn next(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use axum::routing::get;
-    use tokio::{
-        io::{AsyncReadExt as _, AsyncWriteExt as _},
-        sync::Notify,
-    };
-
-    use super::*;
-
-    const SHORT: Duration = Duration::from_millis(200);
-
-    /// A server with short bounds, and its address.
-    async fn start(router: Router, bounds: Bounds) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let stopping = CancellationToken::new();
-        let server = Server { tls: None, router, stopping: stopping.clone(), bounds };
-        (address, stopping, tokio::spawn(server.run(listener)))
-    }
-
-    async fn connect(address: SocketAddr, text: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(text.as_bytes()).await.unwrap();
-        stream
-    }
-
-    async fn rest(mut stream: TcpStream) -> String {
-        let mut text = Vec::new();
-        // A reset is an end as well.
-        let _ = stream.read_to_end(&mut text).await;
-        String::from_utf8(text).unwrap()
-    }
-
-    fn hello() -> Router {
-        Router::new().route("/", get(|| async { "hello" }))
-    }
-
-    const REQUEST: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-
-    #[tokio::test]
-    async fn a_head_that_never_ends_and_an_idle_connection_are_closed() {
-        let (address, _stopping, _server) = start(hello(), Bounds { head: SHORT, ..BOUNDS }).await;
-        let slow = rest(connect(address, "GET / HTTP/1.1\r\nx-slow: ").await).await;
-        assert!(!slow.contains("hello"), "{slow}");
-        let idle = rest(connect(address, REQUEST).await).await;
-        assert!(idle.starts_with("HTTP/1.1 200") && idle.ends_with("hello"), "{idle}");
-    }
-
-    #[tokio::test]
-    async fn connections_over_the_bound_wait_for_their_turn() {
-        let (address, _stopping, _server) = start(hello(), Bounds { connections: 1, ..BOUNDS }).await;
-        let first = connect(address, "GET /").await;
-        let second =
-            tokio::spawn(rest(connect(address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await));
-        tokio::time::timeout(SHORT, async {
-            while !second.is_finished() {
-                tokio::task::yield_now().await
-            }
-        })
-        .await
-        .expect_err("the second must wait while the first is there");
-        drop(first);
-        assert!(second.await.unwrap().ends_with("hello"));
-    }
-
-    #[tokio::test]
-    async fn stopping_lets_a_request_end_and_closes_idle_connections() {
-        let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let router = {
-            let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
-            hello().route(
-                "/slow",
-                get(move || async move {
-                    entered.notify_one();
-                    leave.notified().await;
-                    "done"
-                }),
-            )
-        };
-        let (address, stopping, server) = start(router, BOUNDS).await;
-        let idle = connect(address, REQUEST).await;
-        let slow = connect(address, "GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await;
-        entered.notified().await;
-        stopping.cancel();
-        assert!(rest(idle).await.ends_with("hello"), "an idle connection is closed at once");
-        while TcpStream::connect(address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-        leave.notify_one();
-        assert!(rest(slow).await.ends_with("done"));
-        server.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn stopping_does_not_wait_for_ever() {
-        let router = Router::new().route("/", get(|| async { std::future::pending::<()>().await }));
-        let (address, stopping, server) = start(router, Bounds { drain: SHORT, ..BOUNDS }).await;
-        let _stuck = connect(address, REQUEST).await;
-        stopping.cancel();
-        tokio::time::timeout(Duration::from_secs(5), server).await.expect("it must end").unwrap();
-    }
-}
+mod tests;

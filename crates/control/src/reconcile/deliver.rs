@@ -49,7 +49,7 @@ impl Deliver for Delivery<'_> {
         let secret_keys = self.secret_keys().await?;
         assemble(&Sources {
             image: &self.image.config.env,
-            platform: &platform::variables(self.launch, &self.context.parts.public_url),
+            platform: &platform::variables(self.launch, &self.context.parts.service_url),
             secret_keys: &secret_keys,
             manifest: &manifest,
         })

@@ -13,12 +13,12 @@ use crate::probe::Probe;
 const FIRST_PORT: u16 = 8080;
 
 /// The platform's variables of one workload.
-pub(super) fn variables(launch: &Launch, public_url: &str) -> Vec<(EntryName, SecretText)> {
+pub(super) fn variables(launch: &Launch, service_url: &str) -> Vec<(EntryName, SecretText)> {
     let mut variables = vec![
         ("MESHAGENT_PROJECT_ID", launch.project.to_string()),
         ("MESHAGENT_ROOM", launch.room.to_string()),
         ("MESHAGENT_SESSION_ID", launch.session.to_string()),
-        ("MESHAGENT_API_URL", public_url.to_owned()),
+        ("MESHAGENT_API_URL", service_url.to_owned()),
     ];
     variables.extend(picked_port(&launch.recipe.spec).map(|port| ("MESHAGENT_PORT", port.to_string())));
     let typed = |name: &str| name.parse::<EntryName>().expect("the names above are variable names");

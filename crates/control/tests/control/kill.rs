@@ -37,7 +37,9 @@ impl Place<'_> {
         let images = Images::open(config).await.unwrap();
         let (engine, clock) = (self.engine.clone(), Arc::new(SystemClock));
         let public_url = "http://127.0.0.1:4680".to_owned();
-        Control::start(Parts { store, images, engine, clock, public_url, limits: Limits::default(), keep_versions: 20 })
+        let service_url = "http://meshkeep:4680".to_owned();
+        let limits = Limits::default();
+        Control::start(Parts { store, images, engine, clock, public_url, service_url, limits, keep_versions: 20 })
             .await
             .unwrap()
     }

@@ -48,7 +48,7 @@ async fn a_service_starts_from_a_private_image_with_exactly_its_own_secrets() {
         [
             ("API_KEY", "value of the first", key("first")),
             ("FROM_IMAGE", "image", Origin::Image),
-            ("MESHAGENT_API_URL", "http://127.0.0.1:4680", Origin::Platform),
+            ("MESHAGENT_API_URL", "http://meshkeep:4680", Origin::Platform),
             ("MESHAGENT_PROJECT_ID", &project, Origin::Platform),
             ("MESHAGENT_ROOM", "own", Origin::Manifest),
             ("MESHAGENT_SESSION_ID", &id, Origin::Platform),

@@ -214,6 +214,7 @@ async fn start(store: &Store, images: &Images, engine: &Arc<FakeEngine>) -> (Con
         engine: engine.clone(),
         clock: Arc::new(SystemClock),
         public_url: "http://127.0.0.1:4680".to_owned(),
+        service_url: "http://meshkeep:4680".to_owned(),
         limits: Limits::default(),
         keep_versions: 20,
     })

@@ -6,7 +6,10 @@ use std::{
     path::PathBuf,
 };
 
-use super::{ids, net::Ipv4Pool};
+use super::{
+    ids,
+    net::{Entrances, Ipv4Pool},
+};
 
 /// Settings of the embedded engine.
 #[derive(Clone, Debug)]
@@ -15,6 +18,8 @@ pub struct EmbeddedConfig {
     pub root: PathBuf,
     /// IPv4 networks of sessions are taken from this one.
     pub subnet_pool: Ipv4Pool,
+    /// How services reach the server that this engine is part of; not at all when `None`.
+    pub entrances: Option<Entrances>,
     /// First host id of the ranges that workloads' user namespaces are mapped to.
     pub first_id: u32,
     /// Mount layers over loop devices even where the kernel mounts files.
@@ -28,6 +33,7 @@ impl Default for EmbeddedConfig {
         Self {
             root: PathBuf::from("/var/lib/meshkeep/engine"),
             subnet_pool: Ipv4Pool::default(),
+            entrances: None,
             first_id: ids::FIRST_ID,
             force_loop: false,
             child_program: PathBuf::from("/proc/self/exe"),

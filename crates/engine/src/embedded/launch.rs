@@ -11,7 +11,7 @@ use std::{
 use meshkeep_core::{Refusal, RefusalKind};
 
 use super::{
-    net::SessionNetwork,
+    net::{SERVER_NAME, SessionNetwork},
     proto::{self, Launch, LaunchLimits},
 };
 use crate::{ExtraCapability, Peer, Workload};
@@ -114,15 +114,20 @@ fn absolute(dir: &str) -> String {
 }
 
 fn hosts(peers: &[Peer], network: &SessionNetwork) -> String {
-    let mut text = String::from("127.0.0.1\tlocalhost\n::1\tlocalhost\n");
+    let mut text = format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n{}\t{SERVER_NAME}\n", network.gateway());
     for peer in peers {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}\t{}", network.address(peer.place), host_name(peer.name.as_str()));
+        let name = host_name(peer.name.as_str());
+        if ![SERVER_NAME, "localhost"].contains(&name.as_str()) {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "{}\t{name}", network.address(peer.place));
+        }
     }
     text
 }
 
-/// The host's name servers, without those that only the host itself can reach. A host that runs a stub resolver on its
+/// The host's name servers, without those that only the host itself can reach: on its loopback, and at link-local
+/// addresses, where clouds keep credentials as well, so that the firewall lets nothing through. None is better than one
+/// that never answers: looking up a name then fails at once. A host that runs a stub resolver on its
 /// loopback (systemd-resolved) keeps the real ones in another file.
 fn resolv_conf() -> String {
     ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"]
@@ -137,10 +142,9 @@ fn reachable(text: &str) -> String {
     let mut kept = String::new();
     for line in text.lines().map(str::trim) {
         let keep = match line.split_once(char::is_whitespace) {
-            Some(("nameserver", server)) => server
-                .trim()
-                .parse::<IpAddr>()
-                .is_ok_and(|ip| matches!(ip, IpAddr::V4(v4) if !v4.is_loopback() && v4 != Ipv4Addr::UNSPECIFIED)),
+            Some(("nameserver", server)) => {
+                server.trim().parse::<IpAddr>().is_ok_and(|ip| matches!(ip, IpAddr::V4(v4) if for_services(v4)))
+            }
             Some(("search" | "domain" | "options", _)) => true,
             _ => false,
         };
@@ -150,6 +154,20 @@ fn reachable(text: &str) -> String {
         }
     }
     kept
+}
+
+const fn for_services(server: Ipv4Addr) -> bool {
+    !server.is_loopback() && !server.is_link_local() && !server.is_unspecified()
+}
+
+/// Says once what services would otherwise only show by failing.
+pub(super) fn check_name_servers() {
+    if !resolv_conf().contains("nameserver ") {
+        tracing::warn!(
+            "services resolve no outside names: none of the host's name servers can be reached from a session; \
+             put an ordinary IPv4 one into /etc/resolv.conf"
+        );
+    }
 }
 
 /// `SIGTERM`, `TERM` or `15`; SIGTERM when nothing is said.
@@ -205,5 +223,17 @@ mod tests {
     fn name_servers_of_the_host_alone_are_left_out() {
         let text = "# x\nnameserver 127.0.0.53\nnameserver 10.0.0.2\nnameserver fe80::1%eth0\nnameserver ::1\nsearch a.b\noptions edns0";
         assert_eq!(reachable(text), "nameserver 10.0.0.2\nsearch a.b\noptions edns0\n");
+        let cloud = "nameserver 169.254.169.254\nsearch c.project.internal\n";
+        assert_eq!(reachable(cloud), "search c.project.internal\n", "the firewall keeps services from it");
+        assert_eq!(reachable("nameserver 169.254.169.253\nnameserver 10.1.0.2\n"), "nameserver 10.1.0.2\n");
+    }
+
+    #[test]
+    fn the_servers_name_is_nobody_elses() {
+        let network: SessionNetwork =
+            serde_json::from_str(r#"{"bridge":"mk0","gateway":"10.213.0.1","prefix":26}"#).unwrap();
+        let peer = |name: &str, place| Peer { name: name.parse().unwrap(), place };
+        let text = hosts(&[peer("Web", 0), peer("MeshKeep", 1), peer("localhost", 2)], &network);
+        assert_eq!(text, "127.0.0.1\tlocalhost\n::1\tlocalhost\n10.213.0.1\tmeshkeep\n10.213.0.2\tweb\n");
     }
 }

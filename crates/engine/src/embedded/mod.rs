@@ -103,8 +103,9 @@ impl EmbeddedEngine {
             path: PathBuf::from("/proc/sys/kernel/random/boot_id"),
             source,
         })?;
-        let (dir, pool) = (root.join("networks"), config.subnet_pool);
-        let networks = Arc::new(Networks::open(dir, pool).map_err(OpenError::Network)?);
+        let (dir, entrances) = (root.join("networks"), config.entrances.clone());
+        let networks = Networks::open(dir, config.subnet_pool, entrances).map_err(OpenError::Network)?;
+        let networks = Arc::new(networks);
         let guard = FirewallGuard::new().map_err(OpenError::Network)?;
         let inner = Arc::new(Inner {
             networks,
@@ -120,6 +121,7 @@ impl EmbeddedEngine {
         let open = Arc::new(inner.closing.clone().drop_guard());
         let kept = guard.keep(Arc::clone(&inner.networks));
         tokio::spawn(inner.closing.clone().run_until_cancelled_owned(kept));
+        launch::check_name_servers();
         adopt::adopt(&inner).await?;
         Ok(Self(inner, open))
     }

@@ -205,6 +205,24 @@ pub(super) fn pidfd_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()>
     check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) }).map(drop)
 }
 
+/// Marks a socket as one that may stand for addresses of others (`IP_TRANSPARENT`); takes CAP_NET_ADMIN.
+pub(super) fn set_transparent(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(socket, libc::SOL_IP, libc::IP_TRANSPARENT, 1)
+}
+
+/// Lets a socket have only what comes in by one interface.
+pub(super) fn bind_to_interface(socket: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    let index = c_int::try_from(index).map_err(io::Error::other)?;
+    set_option(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, index)
+}
+
+fn set_option(socket: BorrowedFd<'_>, level: c_int, option: c_int, value: c_int) -> io::Result<()> {
+    let size = size_of::<c_int>() as libc::socklen_t;
+    let value: *const c_int = &raw const value;
+    // SAFETY: `value` lives over the call and its size is given.
+    check(unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, value.cast::<c_void>(), size) }.into()).map(drop)
+}
+
 /// Lets the runtime wait until `fd` can be read. Called within the runtime.
 pub(super) fn awaited(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is one open descriptor, always the same, until it is dropped with what is returned here.

@@ -42,9 +42,10 @@ async fn peers_by_name(place: &mut Place) {
     place.start(&client, &[]).await.unwrap();
     place.ended(&client).await;
     let (at, own) = (address(place, &web).await, address(place, &client).await);
+    let gateway = gateway(at);
     let printed = place.log(&client).await;
     let wanted = format!(
-        "127.0.0.1\tlocalhost\n::1\tlocalhost\n{at}\tweb-shop\n{own}\tclient\nclient\nclient\nhello from web-shop\nno\n1\n"
+        "127.0.0.1\tlocalhost\n::1\tlocalhost\n{gateway}\tmeshkeep\n{at}\tweb-shop\n{own}\tclient\nclient\nclient\nhello from web-shop\nno\n1\n"
     );
     assert_eq!(printed, wanted);
     // The host reaches it, for probes and the proxy.
@@ -73,6 +74,12 @@ async fn isolation(place: &mut Place) {
     assert_eq!(place.output(&stranger).await, "done\n");
     place.engine.remove(stranger.id).await.unwrap();
     place.engine.remove_session(stranger.session).await.unwrap();
+}
+
+/// The first address of the session's /26.
+fn gateway(service: IpAddr) -> IpAddr {
+    let IpAddr::V4(address) = service else { panic!("{service} is not IPv4") };
+    std::net::Ipv4Addr::from_bits((address.to_bits() & !63) + 1).into()
 }
 
 async fn address(place: &Place, workload: &Workload) -> IpAddr {

@@ -5,6 +5,7 @@
 use std::{
     io::{BufRead as _, BufReader, Lines},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::AsRawFd as _,
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     sync::mpsc,
@@ -13,7 +14,7 @@ use std::{
 };
 
 use meshkeep_core::id::SessionId;
-use meshkeep_engine::embedded::net::{Ipv4Pool, Networks, SessionNetwork, attach};
+use meshkeep_engine::embedded::net::{Entrances, Ipv4Pool, Networks, SessionNetwork, attach};
 use rustix::thread::UnshareFlags;
 
 type Task = Box<dyn FnOnce() + Send>;
@@ -146,6 +147,22 @@ impl Drop for Monitor {
     }
 }
 
+/// Listens as a transparent proxy of the calling thread's namespace does.
+#[expect(unsafe_code, reason = "the option has no safe wrapper")]
+pub fn listen_transparently(address: impl Into<SocketAddr>) -> TcpListener {
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    let on: libc::c_int = 1;
+    // SAFETY: `on` lives over the call and its size is given.
+    let done = unsafe {
+        let size = size_of_val(&on) as libc::socklen_t;
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_IP, libc::IP_TRANSPARENT, (&raw const on).cast(), size)
+    };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    rustix::net::bind(&socket, &address.into()).unwrap();
+    rustix::net::listen(&socket, 8).unwrap();
+    socket.into()
+}
+
 /// What a kernel setting of the calling thread's namespace says.
 pub fn setting(name: &str) -> String {
     std::fs::read_to_string(Path::new("/proc/sys/net").join(name)).unwrap().trim().to_owned()
@@ -204,8 +221,13 @@ impl Hosts {
 
     /// The same in a directory that is there already, or with another pool.
     pub fn server_with(&self, dir: tempfile::TempDir, pool: Ipv4Pool) -> Server {
+        self.server_of(dir, pool, None)
+    }
+
+    /// The same with something that serves its services.
+    pub fn server_of(&self, dir: tempfile::TempDir, pool: Ipv4Pool, entrances: Option<Entrances>) -> Server {
         let path = dir.path().join("networks");
-        let networks = self.host.run(move || Networks::open(path, pool).unwrap());
+        let networks = self.host.run(move || Networks::open(path, pool, entrances).unwrap());
         Server { networks: std::sync::Arc::new(networks), dir }
     }
 }

@@ -8,10 +8,11 @@ mod environment;
 mod file;
 mod paths;
 mod size;
+mod stated_url;
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
-use meshkeep_engine::{EmbeddedConfig, Limits};
+use meshkeep_engine::{EmbeddedConfig, Limits, SERVER_NAME};
 use meshkeep_image::{RegistryHost, RegistrySettings};
 
 pub use client::{ClientArgs, ClientConfig};
@@ -19,6 +20,7 @@ pub use environment::{ClientEnvironment, Environment};
 pub use file::ConfigFile;
 pub use paths::DataDir;
 
+use self::stated_url::{checked_url, is_loopback};
 use crate::{
     failure::{Exit, Failure},
     serve::{EngineKind, ServeArgs},
@@ -86,11 +88,24 @@ impl ServerConfig {
     /// Where the server listens, as a URL.
     #[must_use]
     pub fn listen_url(&self) -> String {
-        let scheme = if matches!(self.transport, Transport::Tls { .. }) { "https" } else { "http" };
-        format!("{scheme}://{}", self.listen)
+        format!("{}://{}", self.scheme(), self.listen)
     }
 
-    /// The URL under which clients and services reach this server, without a slash at its end.
+    const fn scheme(&self) -> &'static str {
+        if matches!(self.transport, Transport::Tls { .. }) { "https" } else { "http" }
+    }
+
+    /// The URL under which services reach this server: as stated, unless that is this machine's loopback, which is not
+    /// theirs; else at their session's gateway.
+    #[must_use]
+    pub fn service_url(&self) -> String {
+        match &self.stated_url {
+            Some(url) if !is_loopback(url) => url.clone(),
+            _ => format!("{}://{SERVER_NAME}:{}", self.scheme(), self.listen.port()),
+        }
+    }
+
+    /// The URL under which clients reach this server, without a slash at its end.
     #[must_use]
     pub fn public_url(&self) -> String {
         self.stated_url.clone().unwrap_or_else(|| self.listen_url())
@@ -156,17 +171,6 @@ fn transport(
             .hint("give `--tls-cert` and `--tls-key`, or `--behind-proxy` when a proxy in front does TLS, or listen on 127.0.0.1")),
         _ => Err(usage("`--tls-cert` and `--tls-key` belong together").hint("give both files, or neither")),
     }
-}
-
-fn checked_url(url: &str) -> Result<String, Failure> {
-    let bad = || usage("`public_url` is not an http or https URL without user, query and fragment");
-    let parsed = reqwest::Url::parse(url).map_err(|_| bad())?;
-    let plain = parsed.username().is_empty() && parsed.password().is_none();
-    let ends = parsed.query().is_none() && parsed.fragment().is_none();
-    if !matches!(parsed.scheme(), "http" | "https") || !plain || !ends || parsed.host().is_none() {
-        return Err(bad());
-    }
-    Ok(url.trim_end_matches('/').to_owned())
 }
 
 fn registries(
@@ -272,11 +276,14 @@ mod tests {
     }
 
     #[test]
-    fn a_public_url_is_plain() {
-        let url = |url: &str| merged(&format!("--data-dir d --public-url {url}"), "");
-        assert_eq!(url("https://mesh.example/x/").unwrap().public_url(), "https://mesh.example/x");
-        for bad in ["ftp://x", "https://u:p@x", "https://x?a", "x"] {
-            assert!(url(bad).is_err(), "{bad}");
-        }
+    fn services_are_told_a_url_that_is_not_their_own_loopback() {
+        let url = |line: &str| merged(&format!("--data-dir d {line}"), "").unwrap().service_url();
+        assert_eq!(url(""), "http://meshkeep:4680");
+        assert_eq!(url("--listen [::1]:2"), "http://meshkeep:2");
+        assert_eq!(url("--listen 0.0.0.0:3 --behind-proxy"), "http://meshkeep:3");
+        assert_eq!(url("--listen 192.0.2.1:4 --tls-cert c --tls-key k"), "https://meshkeep:4");
+        assert_eq!(url("--public-url https://mesh.example/x/"), "https://mesh.example/x");
+        assert_eq!(url("--public-url https://192.0.2.1"), "https://192.0.2.1");
+        assert_eq!(url("--public-url http://localhost:9"), "http://meshkeep:4680");
     }
 }

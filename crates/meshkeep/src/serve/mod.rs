@@ -11,6 +11,7 @@ mod process;
 
 use std::{net::SocketAddr, process::ExitCode};
 
+use meshkeep_engine::Entrances;
 use meshkeep_web::{Settings, Tls};
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -60,13 +61,15 @@ async fn serve(mut config: ServerConfig, environment: Environment) -> Result<(),
     let socket = bind(config.listen)?;
     // Port 0 has become a number.
     config.listen = socket.local_addr().map_err(|error| Failure::host("the address is not known", &error))?;
+    let (entrances, arrivals) = Entrances::new(config.listen.port());
+    config.engine.entrances = Some(entrances);
     let parts::Opened { control, running, store } = parts::open(&config).await?;
     let listener = listen(socket)?;
 
     let stopping = CancellationToken::new();
     let behind_proxy = config.transport == Transport::BehindProxy;
     let router = meshkeep_web::router(control, Settings { behind_proxy, stopping: stopping.clone() });
-    let edge = tokio::spawn(meshkeep_web::serve(listener, tls, router, stopping.clone()));
+    let edge = tokio::spawn(meshkeep_web::serve(listener, arrivals, tls, router, stopping.clone()));
     tracing::info!(
         listen = %config.listen_url(),
         data_dir = %config.data_dir.path().display(),
@@ -117,6 +120,8 @@ fn bind(listen: SocketAddr) -> Result<TcpSocket, Failure> {
     // Restarts do not wait for the kernel to forget old connections.
     socket.set_reuseaddr(true).map_err(|error| refused(&error))?;
     socket.bind(listen).map_err(|error| refused(&error))?;
+    // Only now, for a taken port is refused: this server's own sockets in the sessions' networks share the port.
+    socket.set_reuseport(listen.ip().is_unspecified()).map_err(|error| refused(&error))?;
     Ok(socket)
 }
 

@@ -88,6 +88,7 @@ async fn open_with(
         engine,
         clock,
         public_url: config.public_url(),
+        service_url: config.service_url(),
         limits: config.limits,
         keep_versions: config.keep_versions,
     };

@@ -10,6 +10,8 @@ mod first_service;
 mod image;
 mod leftovers;
 mod logs;
+mod loops;
+mod own_address;
 mod process;
 mod refusals;
 mod registry;

@@ -21,6 +21,7 @@ pub struct Server {
     pub arguments: Vec<String>,
     /// What it is started with.
     pub umask: &'static str,
+    listen: String,
     key: String,
     project: String,
     url: String,
@@ -37,6 +38,11 @@ impl Server {
     }
 
     pub fn with_arguments(arguments: &[&str]) -> Self {
+        Self::listening("127.0.0.1:0", arguments)
+    }
+
+    /// At an address that stays the same over ends, unless its port is 0.
+    pub fn listening(listen: &str, arguments: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let mut init = Command::new(program());
         init.current_dir(dir.path()).args(["init", "--data-dir", "data", "--json"]);
@@ -45,6 +51,7 @@ impl Server {
             registry: Registry::new(),
             arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
             umask: "022",
+            listen: listen.to_owned(),
             key: made["api_key"].as_str().expect("a key").to_owned(),
             project: made["project_id"].as_str().expect("a project").to_owned(),
             url: String::new(),
@@ -61,7 +68,7 @@ impl Server {
     pub fn start(&mut self) {
         let mut serve = Command::new("sh");
         serve.args(["-c", "umask \"$0\"; exec \"$@\"", self.umask, program()]);
-        serve.current_dir(self.dir.path()).args(["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"]);
+        serve.current_dir(self.dir.path()).args(["serve", "--data-dir", "data", "--listen", &self.listen]);
         serve.args(["--insecure-registry", &self.registry.host]).args(&self.arguments);
         let mut running = Running::start(&mut serve);
         self.url = eventually("the server's start", || {

@@ -48,13 +48,15 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// Where the request came from: the peer, or what the operator's own proxy appended.
 fn client_address(parts: &Parts, settings: &Settings) -> String {
+    let peer = parts.extensions.get::<Peer>();
     let forwarded = || {
         let last = parts.headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
         let address: std::net::IpAddr = last.rsplit(',').next()?.trim().parse().ok()?;
         Some(address.to_string())
     };
-    let peer = || parts.extensions.get::<Peer>().map_or_else(|| "local".to_owned(), |peer| peer.0.ip().to_string());
-    if settings.behind_proxy { forwarded().unwrap_or_else(peer) } else { peer() }
+    let own = || peer.map_or_else(|| "local".to_owned(), |peer| peer.address.ip().to_string());
+    let by_proxy = settings.behind_proxy && peer.is_none_or(|peer| !peer.is_service);
+    if by_proxy { forwarded().unwrap_or_else(own) } else { own() }
 }
 
 /// A caller within the project of the path.
@@ -85,4 +87,23 @@ fn other_project() -> ApiError {
     Refusal::new(RefusalKind::Forbidden, "other_project", "this credential does not belong to that project")
         .hint("use an API key of the project, or the project id inside the key")
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_operators_proxy_says_where_a_request_came_from() {
+        let ask = |behind_proxy, is_service| {
+            let request = http::Request::builder().header("x-forwarded-for", "198.51.100.1, 203.0.113.9");
+            let mut parts = request.body(()).expect("a request").into_parts().0;
+            parts.extensions.insert(Peer { address: ([10, 213, 0, 2], 4000).into(), is_service });
+            client_address(&parts, &Settings { behind_proxy, ..Settings::default() })
+        };
+        assert_eq!(ask(true, false), "203.0.113.9");
+        assert_eq!(ask(false, false), "10.213.0.2");
+        assert_eq!(ask(true, true), "10.213.0.2", "a service that says so");
+        assert_eq!(ask(false, true), "10.213.0.2");
+    }
 }

@@ -68,7 +68,8 @@ async fn new_handshakes_use_the_files_as_they_are_now() {
     let address = listener.local_addr().unwrap();
     let stopping = CancellationToken::new();
     let router = Router::new().route("/", get(|| async { "over tls" }));
-    let server = tokio::spawn(serve(listener, Some(tls), router, stopping.clone()));
+    let server =
+        tokio::spawn(serve(listener, tokio::sync::mpsc::unbounded_channel().1, Some(tls), router, stopping.clone()));
 
     assert!(get_over_tls(&ca, address, "one.example").await.unwrap().ends_with("over tls"));
     assert!(get_over_tls(&ca, address, "two.example").await.is_err(), "the certificate is for another name");

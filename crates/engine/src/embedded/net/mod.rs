@@ -3,7 +3,8 @@
 //! Owns: the addresses of sessions, their links and the table `inet meshkeep`, whose rules go by the names of bridges
 //! (`mk…`), so that several servers on one host share it.
 //! What must stay true: a service reaches the services of its own session and, through NAT, the world outside; never
-//! another session, the host, its loopback or a metadata address. Nothing outside begins a connection to a service. A
+//! another session, the host (but for meshkeep's own port at the session's gateway, see `entrance`), its loopback or a
+//! metadata address. Nothing outside begins a connection to a service. A
 //! record is written before its bridge exists, and everything else that outlives a crash can be told from the links
 //! themselves, so that the next start finds all of it.
 //!
@@ -12,6 +13,7 @@
 
 mod attach;
 mod carrier;
+mod entrance;
 mod error;
 mod firewall;
 mod guard;
@@ -26,6 +28,7 @@ mod session;
 mod sysctl;
 
 pub use attach::attach;
+pub use entrance::{Entrance, Entrances, SERVER_NAME};
 pub use error::NetError;
 pub use guard::FirewallGuard;
 pub use networks::Networks;

@@ -16,6 +16,7 @@ use meshkeep_core::id::SessionId;
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    entrance::{Entrances, OpenEntrances},
     error::NetError,
     firewall,
     host::{self, Link},
@@ -44,27 +45,30 @@ struct State {
     sessions: HashMap<SessionId, SessionNetwork>,
     /// Those of which this process saw that their making was completed.
     whole: HashSet<SessionId>,
+    entrances: OpenEntrances,
     /// The slice to try first: what was just released is used last, for others may still send to it.
     next: u32,
 }
 
 impl Networks {
-    /// Opens the records in `dir`, removes what has none, and makes the firewall.
+    /// Opens the records in `dir`, removes what has none, and makes the firewall. With `entrances`, every session's
+    /// services reach this server.
     ///
     /// # Errors
     /// No `nft`, a kernel without what the rules need, or a directory that cannot be used.
-    pub fn open(dir: PathBuf, pool: Ipv4Pool) -> Result<Self, NetError> {
+    pub fn open(dir: PathBuf, pool: Ipv4Pool, entrances: Option<Entrances>) -> Result<Self, NetError> {
         let records = Records::open(dir)?;
         let mark = mark(records.dir())?;
         let _lock = NamespaceLock::acquire()?;
         let sessions = records.load()?;
         let mut netlink = Netlink::route().map_err(NetError::kernel("answer about networks"))?;
-        let mut whole = HashSet::new();
+        let (mut whole, mut entrances) = (HashSet::new(), OpenEntrances::new(entrances));
         for bridge in bridges(&mut netlink)? {
             match sessions.iter().find(|(_, network)| network.bridge() == bridge.name) {
                 // Whether its making was completed is not known. All of it may be repeated.
                 Some((id, network)) => {
-                    set_up(&mut netlink, network)?;
+                    let index = set_up(&mut netlink, network)?;
+                    entrances.ensure(*id, network.gateway(), index);
                     whole.insert(*id);
                 }
                 None if bridge.name.starts_with(&mark) => remove_bridge(&mut netlink, &bridge.name)?,
@@ -73,7 +77,7 @@ impl Networks {
         }
         firewall::install()?;
         let next = u32::from_str_radix(&mark[2..], 16).unwrap_or_default() % pool.slices();
-        Ok(Self { records, pool, mark, state: Mutex::new(State { sessions, whole, next }) })
+        Ok(Self { records, pool, mark, state: Mutex::new(State { sessions, whole, entrances, next }) })
     }
 
     /// The session's network, made when it is not there. After a reboot it may get another slice than before, when the
@@ -108,7 +112,8 @@ impl Networks {
         if !there {
             add_bridge(&mut netlink, &network)?;
         }
-        set_up(&mut netlink, &network)?;
+        let index = set_up(&mut netlink, &network)?;
+        state.entrances.ensure(id, network.gateway(), index);
         state.whole.insert(id);
         Ok(network)
     }
@@ -119,6 +124,7 @@ impl Networks {
     /// The kernel or the disk refused; what was done stays done, and the call may be repeated.
     pub fn remove_session(&self, id: SessionId) -> Result<(), NetError> {
         let mut state = self.state();
+        state.entrances.remove(id);
         let Some(network) = state.sessions.get(&id) else { return Ok(()) };
         let mut netlink = Netlink::route().map_err(NetError::kernel("answer about networks"))?;
         let _lock = NamespaceLock::acquire()?;
@@ -248,8 +254,8 @@ fn add_bridge(netlink: &mut Netlink, network: &SessionNetwork) -> Result<(), Net
         .map_err(NetError::kernel(format!("make the bridge {name}")))
 }
 
-/// Everything that makes a bridge a session's network.
-fn set_up(netlink: &mut Netlink, network: &SessionNetwork) -> Result<(), NetError> {
+/// Everything that makes a bridge a session's network; the bridge's index.
+fn set_up(netlink: &mut Netlink, network: &SessionNetwork) -> Result<u32, NetError> {
     let name = network.bridge();
     let index = index(netlink, name)?.ok_or_else(|| NetError::NoBridge { bridge: name.to_owned() })?;
     sysctl::write_if_there(&format!("ipv6/conf/{name}/disable_ipv6"), "1")?;
@@ -261,7 +267,7 @@ fn set_up(netlink: &mut Netlink, network: &SessionNetwork) -> Result<(), NetErro
     if sysctl::read(FORWARDING)? == "0" {
         sysctl::write(FORWARDING, "1")?;
     }
-    Ok(())
+    Ok(index)
 }
 
 /// Removes a bridge; with the last one of the host, forwarding becomes what it was.
