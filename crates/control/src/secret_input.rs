@@ -7,7 +7,7 @@ use meshkeep_core::{
     Refusal, RefusalKind, SecretText,
     environment::check_entry,
     name::{EntryName, SecretName},
-    secret::{Entries, REDACTED, SecretKind},
+    secret::{Entries, PullCredential, REDACTED, SecretKind},
     wire::SecretWrite,
 };
 use meshkeep_image::RegistryHost;
@@ -83,6 +83,22 @@ pub fn check_whole(kind: SecretKind, entries: &Entries) -> Result<(), Refusal> {
         SecretKind::Keys => Ok(()),
         SecretKind::Docker => check_docker(entries),
     }
+}
+
+/// The credential that a pull secret of this name holds.
+///
+/// # Errors
+/// `Invalid` when a member is missing: it was stored by another version of meshkeep.
+pub fn pull_credential(mut entries: Entries, secret: &SecretName) -> Result<PullCredential, Refusal> {
+    let mut member = |name: &str| {
+        entries.remove(name).ok_or_else(|| {
+            let message = format!("the pull secret {secret} has no {name}");
+            Refusal::new(RefusalKind::Invalid, "bad_pull_secret", message).hint("save the pull secret again")
+        })
+    };
+    let (server, username, password): (SecretText, _, _) =
+        (member("server")?, member("username")?, member("password")?);
+    Ok(PullCredential { server: server.expose().to_owned(), username, password })
 }
 
 /// Puts stored values where the client sent `[redacted]`.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use meshkeep_core::{Refusal, RefusalKind, SecretText, Timestamp, secret::PullCredential};
+use meshkeep_core::{Refusal, Timestamp, secret::PullCredential};
 use meshkeep_engine::Observed;
 use meshkeep_image::{Image, ImageError, Progress, Reference};
 use meshkeep_store::{StoreError, WorkloadUpdate};
@@ -15,6 +15,7 @@ use crate::{
     control::Parts,
     ops::audit::RefusedAttempts,
     refusals::{chain, internal, refused},
+    secret_input,
 };
 
 /// Handles, and what is known of all workloads.
@@ -56,16 +57,8 @@ impl Context {
         let Some(secret) = &recipe.pull_secret else { return Ok(None) };
         let mut tx = self.parts.store.read("open pull secret").await.map_err(refused)?;
         let opened = tx.open_secret(secret.project, secret.id, secret.version).await.map_err(refused)?;
-        let mut entries = opened.ok_or_else(|| deleted(&format!("the pull secret {} ({})", secret.name, secret.id)))?;
-        let mut member = |name: &str| {
-            entries.remove(name).ok_or_else(|| {
-                let message = format!("the pull secret {} has no {name}", secret.name);
-                Refusal::new(RefusalKind::Invalid, "bad_pull_secret", message).hint("save the pull secret again")
-            })
-        };
-        let (server, username, password): (SecretText, _, _) =
-            (member("server")?, member("username")?, member("password")?);
-        Ok(Some(PullCredential { server: server.expose().to_owned(), username, password }))
+        let entries = opened.ok_or_else(|| deleted(&format!("the pull secret {} ({})", secret.name, secret.id)))?;
+        secret_input::pull_credential(entries, &secret.name).map(Some)
     }
 
     /// Records where a workload is, with what happened. A store that refuses is logged: the next record, or the next

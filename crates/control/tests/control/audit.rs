@@ -30,6 +30,15 @@ async fn every_change_is_in_the_audit() {
     adds!(world, 1, control.patch_secret(&admin, project, secret, patch, None));
     adds!(world, 1, control.rollback_secret(&admin, project, secret, 1));
     adds!(world, 1, control.reveal_secret(&admin, project, secret));
+    let pull = world.pull_secret("correct-horse").await;
+    let test = || wire::PullTest {
+        secret_id: Some(pull),
+        server: None,
+        username: None,
+        password: None,
+        image: world.registry.private(),
+    };
+    adds!(world, 1, control.test_pull(&admin, project, test()));
     adds!(world, 0, control.secret(&admin, project, secret));
     adds!(world, 0, control.list_secrets(&admin, project, true));
     let spec = || world.spec("weather", json!({"secrets": [secret]}));

@@ -11,5 +11,6 @@ mod life;
 mod logs;
 mod registry;
 mod tokens;
+mod try_pull;
 mod versions;
 mod world;

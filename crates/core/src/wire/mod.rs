@@ -18,8 +18,8 @@ pub use error::{ErrorBody, ErrorDetail, kind_of, status_of};
 pub use project::{ApiKey, ApiKeyCreate, ApiKeyCreated, ApiKeyList, Initialised, Project, ProjectList, RoleAnswer};
 pub use room::{Connected, Room, RoomCreate, RoomList, RoomUpdate};
 pub use secret::{
-    SecretDetail, SecretItem, SecretList, SecretPatch, SecretRevealed, SecretSaved, SecretVersion, SecretVersions,
-    SecretWrite, VersionChanges,
+    PullTest, PullTested, SecretDetail, SecretItem, SecretList, SecretPatch, SecretRevealed, SecretSaved,
+    SecretVersion, SecretVersions, SecretWrite, VersionChanges,
 };
 pub use service::ServiceList;
 pub use session::{Event, EventList, LayerProgress, Reason, SecretUse, Session, SessionList, Workload};

@@ -47,6 +47,40 @@ pub struct SecretPatch {
     pub unset: Vec<String>,
 }
 
+/// `POST P/pull-secrets/test`: a stored pull secret, or the members of one that is not saved yet, against an image.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PullTest {
+    /// A stored pull secret; its newest version is tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_id: Option<SecretId>,
+    /// The registry, when no stored one is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The user name, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The password or token, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "expose_option")]
+    pub password: Option<SecretText>,
+    /// The image to be pulled with it. Nothing but its manifest is asked for.
+    pub image: String,
+}
+
+/// What came of a [`PullTest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullTested {
+    /// Whether the registry gives the image to this credential.
+    pub ok: bool,
+    /// `ok`, or the code with which a launch would fail.
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+    /// What to do, where that helps.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+}
+
 /// Answer of every save.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecretSaved {

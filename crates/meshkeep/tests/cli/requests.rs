@@ -95,6 +95,21 @@ fn pull_secrets_of_three_spellings() {
 }
 
 #[test]
+fn a_pull_secret_is_tried_and_a_refusal_is_a_failure_with_its_fix() {
+    let tested = json!({"ok": true, "code": "ok", "message": "h gives it as sha256:1"});
+    let (shown, sent) = done(&["secret", "test", ID, "h/a:1"], "", vec![(200, tested)]);
+    assert_eq!(
+        (lines(&sent), shown.as_str()),
+        (vec!["POST P/pull-secrets/test".to_owned()], "h gives it as sha256:1.\n")
+    );
+    assert_eq!(sent[0].body, json!({"secret_id": ID, "image": "h/a:1"}));
+
+    let refused = json!({"ok": false, "code": "wrong_credential", "message": "h refuses it", "hint": "update it"});
+    let fake = Fake::new(vec![(200, refused)]);
+    one_line(&run(&mut fake.command(&["secret", "test", ID, "h/a:1"]), ""), 1, &["h refuses it", "update it"]);
+}
+
+#[test]
 fn a_service_is_updated_by_the_name_in_its_manifest_or_made() {
     let yaml = "version: v1\nkind: Service\nid: ignored\nmetadata: {name: weather}\ncontainer: {image: r/w:1}\n";
     let spec = json!({

@@ -16,6 +16,10 @@ fn each_reason_has_its_code_and_hint_and_the_others_run() {
     let gone = server.secret("gone", "GONE=value-that-is-gone\n");
     let image = server.registry.image();
     let absent = image.replace(":1.0", ":9.9");
+    assert!(server.ok(&["secret", "test", &good, &image], "").contains("sha256:"));
+    let tested = server.cli(&["secret", "test", &wrong, &image], "");
+    assert_eq!(tested.status.code(), Some(1), "{}", text(&tested.stderr));
+    assert!(text(&tested.stderr).contains(&server.registry.host), "{}", text(&tested.stderr));
     server.service("good", &format!("image: {image}\npull_secret: {good}"));
     for (name, container) in [
         ("no-credential", format!("image: {image}")),

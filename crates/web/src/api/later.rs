@@ -30,7 +30,6 @@ pub(super) fn routes() -> Vec<Route> {
         post "/accounts/projects/{project}/room-grants" "room grants";
         get "/accounts/projects/{project}/sessions/{session}/spans" "traces of a session";
         get "/accounts/projects/{project}/sessions/{session}/metrics" "metrics of a session";
-        post "/accounts/projects/{project}/pull-secrets/test" "trying a pull secret";
         post "/templates/render" "service templates";
     };
     // Signing in and the room's websocket bring no bearer credential.

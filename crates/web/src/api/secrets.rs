@@ -57,6 +57,11 @@ pub(super) fn routes() -> Vec<Route> {
             .summary("The services that name it")
             .needs(Action::ReadSecrets)
             .answers(200, "SecretUsage"),
+        Route::post("/accounts/projects/{project}/pull-secrets/test", test_pull)
+            .summary("Ask a registry whether a pull secret, stored or not saved yet, may pull an image")
+            .needs(Action::Bind)
+            .takes("PullTest")
+            .answers(200, "PullTested"),
     ]
 }
 
@@ -163,6 +168,13 @@ async fn usage(
 ) -> Result<Answer<serde_json::Value>, ApiError> {
     let services = control.secret_usage(&caller, project, secret).await?;
     Ok(Answer::ok(serde_json::json!({"services": services})))
+}
+
+async fn test_pull(
+    In { control, caller, project }: In,
+    Body(test): Body<wire::PullTest>,
+) -> Result<Answer<wire::PullTested>, ApiError> {
+    Ok(Answer::ok(control.test_pull(&caller, project, test).await?))
 }
 
 fn saved(saved: wire::SecretSaved) -> Answer<wire::SecretSaved> {

@@ -154,6 +154,25 @@ fn secrets() -> Group {
         ("SecretPatch", object([("name?", text()), ("set?", map()), ("unset?", texts())])),
         ("Rollback", object([("version", number())])),
         (
+            "PullTest",
+            object([
+                ("secret_id?", about("A stored pull secret; or else the next three")),
+                ("server?", text()),
+                ("username?", text()),
+                ("password?", text()),
+                ("image", about("Nothing but its manifest is asked for")),
+            ]),
+        ),
+        (
+            "PullTested",
+            object([
+                ("ok", flag()),
+                ("code", about("`ok`, or the code with which a launch would fail")),
+                ("message", text()),
+                ("hint?", text()),
+            ]),
+        ),
+        (
             "SecretSaved",
             object([
                 ("id", id()),

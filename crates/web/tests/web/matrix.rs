@@ -31,6 +31,9 @@ pub fn body(route: &RouteInfo, name: &str) -> (&'static str, Body) {
         Some("SecretWrite") => json(json!({"name": name, "type": "keys", "data": {"A": "value-of-a"}})),
         Some("SecretPatch") => json(json!({"set": {"A": "value-of-a"}})),
         Some("Rollback") => json(json!({"version": 1})),
+        Some("PullTest") => {
+            json(json!({"server": "127.0.0.1:1", "username": "u", "password": "p", "image": "127.0.0.1:1/a"}))
+        }
         Some("ServiceSpec") => json(manifest(name, json!({}))),
         Some("RoomCreate") => json(json!({"name": name})),
         Some("RoomUpdate") => json(json!({"annotations": {}})),

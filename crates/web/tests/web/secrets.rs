@@ -207,3 +207,18 @@ async fn a_secret_in_use_is_deleted_by_force_only() {
     assert_eq!(app.admin("DELETE", &format!("/secrets/{id}?force=true"), Value::Null).await.status, 204);
     app.end().await;
 }
+
+#[tokio::test]
+async fn a_pull_secret_is_tried_and_nothing_of_it_is_answered() {
+    let app = App::new().await;
+    // Nothing listens there, and it needs no name server.
+    let server = "127.0.0.1:1";
+    let of =
+        json!({"server": server, "username": "u", "password": "value-of-password", "image": format!("{server}/a/b")});
+    let reply = app.admin("POST", "/pull-secrets/test", of).await.ok(200);
+    let answer = reply.json();
+    assert_eq!((answer["ok"].as_bool(), answer["code"].as_str()), (Some(false), Some("refused_address")), "{answer}");
+    assert!(!reply.body.contains("value-of-password") && !answer["hint"].as_str().unwrap().is_empty(), "{answer}");
+    app.admin("POST", "/pull-secrets/test", json!({"image": "a", "pass": "x"})).await.refused(400, &["pass"]);
+    app.end().await;
+}

@@ -1,5 +1,6 @@
-//! Secrets: saving, reading without values, revealing, deleting.
+//! Secrets: saving, reading without values, revealing, trying against a registry, deleting.
 
 mod delete;
 mod read;
 mod save;
+mod try_pull;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use meshkeep_core::{
-    Refusal, SecretText,
+    Refusal, RefusalKind, SecretText,
     access::Action,
     id::{ProjectId, SecretId},
     name::EntryName,
@@ -117,6 +117,12 @@ impl Control {
 /// The secret of this id.
 pub(super) async fn found(tx: &mut Tx, project: ProjectId, id: SecretId) -> Result<Secret, Refusal> {
     tx.secret(project, id).await.map_err(refused)?.ok_or_else(|| not_found("secret"))
+}
+
+/// The values of its newest version.
+pub(super) async fn newest_entries(tx: &mut Tx, secret: &Secret) -> Result<Entries, Refusal> {
+    let opened = tx.open_secret(secret.project, secret.id, secret.version).await.map_err(refused)?;
+    opened.ok_or_else(|| Refusal::new(RefusalKind::Broken, "damaged", "the newest version of the secret is not there"))
 }
 
 /// Names of the services that name a secret, by name.

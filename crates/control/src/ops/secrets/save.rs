@@ -12,7 +12,7 @@ use meshkeep_core::{
 };
 use meshkeep_store::{Secret, Tx};
 
-use super::read::found;
+use super::read::{found, newest_entries};
 use crate::{
     Caller, Control,
     refusals::refused,
@@ -158,11 +158,6 @@ impl Control {
         let warnings = secret_input::warnings(kind, entries);
         Ok(SecretSaved { id, name, kind, version, applies: applies(sessions_on_older), sessions_on_older, warnings })
     }
-}
-
-async fn newest_entries(tx: &mut Tx, secret: &Secret) -> Result<Entries, Refusal> {
-    let opened = tx.open_secret(secret.project, secret.id, secret.version).await.map_err(refused)?;
-    opened.ok_or_else(|| Refusal::new(RefusalKind::Broken, "damaged", "the newest version of the secret is not there"))
 }
 
 fn not_stale(sent: Option<u32>, secret: &Secret) -> Result<(), Refusal> {

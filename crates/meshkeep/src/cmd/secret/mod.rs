@@ -5,6 +5,7 @@ mod keys;
 mod list;
 mod pull;
 mod show;
+mod test;
 mod versions;
 
 use super::{Context, output};
@@ -30,6 +31,8 @@ pub enum Verb {
     List,
     /// One secret: its entries, versions and who uses it
     Show(show::ShowArgs),
+    /// Ask the registry whether a pull secret may pull an image
+    Test(test::TestArgs),
     /// Delete a secret
     Delete(delete::DeleteArgs),
     /// Every save of a secret, newest first
@@ -47,6 +50,7 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Gar(verb) => pull::gar(context, verb).await,
         Verb::List => list::run(context).await,
         Verb::Show(args) => show::run(context, args).await,
+        Verb::Test(args) => test::run(context, args).await,
         Verb::Delete(args) => delete::run(context, args).await,
         Verb::Versions(args) => versions::list(context, args).await,
         Verb::Rollback(args) => versions::rollback(context, args).await,
