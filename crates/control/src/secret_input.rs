@@ -7,14 +7,11 @@ use meshkeep_core::{
     Refusal, RefusalKind, SecretText,
     environment::check_entry,
     name::{EntryName, SecretName},
-    secret::{Entries, PullCredential, REDACTED, SecretKind},
+    secret::{Entries, PullCredential, REDACTED, SHORTEST_REDACTED, SecretKind},
     wire::SecretWrite,
 };
 use meshkeep_image::RegistryHost;
 use zeroize::Zeroizing;
-
-/// Values shorter than this are not redacted from logs: they would hide ordinary words.
-pub const SHORTEST_REDACTED: usize = 6;
 
 /// A write that was checked, `[redacted]` not yet resolved.
 pub struct CheckedWrite {

@@ -3,7 +3,10 @@
 //! Every refusal names the member, such as `container.environment[2].name`. What this server does not offer yet is
 //! refused by name and never silently ignored.
 
-use std::{collections::BTreeSet, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+};
 
 use serde::de::DeserializeOwned;
 
@@ -21,6 +24,8 @@ pub const CAPABILITIES: &str = "meshkeep.capabilities";
 pub const MEMORY: &str = "meshkeep.memory";
 /// The annotation that sets how many processes and threads there may be.
 pub const PIDS: &str = "meshkeep.pids";
+/// The annotation that keeps secrets at a version: `ID=VERSION`, several with commas. Others follow the newest.
+pub const VERSIONS: &str = "meshkeep.versions";
 /// What [`CAPABILITIES`] may list.
 pub const KNOWN_CAPABILITIES: [&str; 5] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID"];
 /// Bytes of a manifest's text at most.
@@ -45,6 +50,8 @@ pub struct Checked {
     pub pids: Option<u32>,
     /// Of [`KNOWN_CAPABILITIES`].
     pub capabilities: Vec<&'static str>,
+    /// Bound secrets that are kept at a version.
+    pub versions: BTreeMap<SecretId, u32>,
 }
 
 /// Reads YAML (or JSON, which is YAML) text.
@@ -88,9 +95,14 @@ pub fn check(spec: &ServiceSpec) -> Result<Checked, Refusal> {
         memory_bytes: annotation(MEMORY).map(memory).transpose()?,
         pids: annotation(PIDS).map(pids).transpose()?,
         capabilities: annotation(CAPABILITIES).map(capabilities).transpose()?.unwrap_or_default(),
+        versions: annotation(VERSIONS).map(versions).transpose()?.unwrap_or_default(),
     };
     if let Some(container) = &spec.container {
         check_container(container, &mut checked)?;
+    }
+    let bound = |id| checked.secrets.contains(id) || checked.pull_secret.as_ref() == Some(id);
+    if let Some(id) = checked.versions.keys().find(|id| !bound(id)) {
+        return Err(version_field(format!("names {id}, which this service does not bind")));
     }
     Ok(checked)
 }
@@ -226,6 +238,25 @@ fn capabilities(text: &str) -> Result<Vec<&'static str>, Refusal> {
         .collect()
 }
 
+fn version_field(why: impl std::fmt::Display) -> Refusal {
+    Refusal::invalid(&format!("metadata.annotations.{VERSIONS}"), why)
+}
+
+fn versions(text: &str) -> Result<BTreeMap<SecretId, u32>, Refusal> {
+    let mut versions = BTreeMap::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let (id, version) = part
+            .split_once('=')
+            .and_then(|(id, version)| Some((id.trim().parse().ok()?, version.trim().parse().ok()?)))
+            .filter(|(_, version)| *version > 0)
+            .ok_or_else(|| version_field("must list secret ids with a version each, such as `0198c2f4-…=4`"))?;
+        if versions.insert(id, version).is_some() {
+            return Err(version_field(format!("names {id} twice")));
+        }
+    }
+    Ok(versions)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +283,23 @@ mod tests {
         let written = serde_json::to_value(&spec).unwrap();
         assert!(written["container"].get("private").is_none(), "what is not set is not written");
         assert_eq!(serde_json::from_value::<ServiceSpec>(written).unwrap(), spec);
+    }
+
+    #[test]
+    fn secrets_that_are_bound_may_be_kept_at_a_version() {
+        const ID: &str = "0198c2f4-7b1e-7c3a-9d55-2f6f0a1b2c3d";
+        let with = |text: &str| {
+            let line = format!("  annotations:\n    {VERSIONS}: '{text}'\n");
+            let spec: ServiceSpec = from_yaml(&WEATHER.replace("  annotations:\n", &line)).unwrap();
+            check(&spec).map(|checked| checked.versions).map_err(|refusal| refusal.message)
+        };
+        assert_eq!(with(&format!(" {ID} = 4 ,")).unwrap(), [(ID.parse().unwrap(), 4)].into());
+        assert_eq!(with("").unwrap(), BTreeMap::new());
+        for bad in ["x=1", "=", &format!("{ID}=0"), ID, &format!("{ID}=-1"), &format!("{ID}=1,{ID}=2")] {
+            assert!(with(bad).unwrap_err().contains(VERSIONS), "{bad}");
+        }
+        let other = ID.replace("0198", "0199");
+        assert!(with(&format!("{other}=1")).unwrap_err().contains("does not bind"));
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::{
 /// What stands where a value would: in lists, reads, `Debug` and pages.
 pub const REDACTED: &str = "[redacted]";
 
+/// Values of fewer bytes are not redacted from logs: they would hide ordinary words. Whoever saves one is told.
+pub const SHORTEST_REDACTED: usize = 6;
+
 /// Secret text: wiped when dropped, `[redacted]` when printed, never compared with `==`.
 ///
 /// Serialises only through [`SecretText::expose`], said aloud at the place where the plaintext goes.

@@ -79,6 +79,26 @@ impl Reference {
         self.digest.as_ref()
     }
 
+    /// The text of the same reference, kept at the image of this digest. A tag that was not written is written out, so
+    /// that it can be followed again.
+    #[must_use]
+    pub fn pinned(&self, digest: &Digest) -> String {
+        let name = self.written.split_once('@').map_or(&*self.written, |(name, _)| name);
+        let has_tag = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
+        match &self.tag {
+            Some(tag) if !has_tag => format!("{name}:{tag}@{digest}"),
+            _ => format!("{name}@{digest}"),
+        }
+    }
+
+    /// The same reference without its digest; `None` when no tag is left then.
+    #[must_use]
+    pub fn followed(&self) -> Option<Self> {
+        self.tag.as_ref()?;
+        let written = self.written.split_once('@').map_or(&*self.written, |(name, _)| name).to_owned();
+        Some(Self { written, digest: None, ..self.clone() })
+    }
+
     /// What stands after `/manifests/`: the digest, or else the tag.
     pub(crate) fn wanted(&self) -> &str {
         match (&self.digest, &self.tag) {
@@ -198,6 +218,25 @@ mod tests {
         assert_eq!(full(&format!("ghcr.io/a/b@{digest}")).unwrap(), format!("ghcr.io/a/b@{digest}"));
         assert_eq!(full(&format!("ghcr.io/a/b:1@{digest}")).unwrap(), format!("ghcr.io/a/b:1@{digest}"));
         assert_eq!(full("[::1]:5000/app").unwrap(), "[::1]:5000/app:latest");
+    }
+
+    #[test]
+    fn a_pinned_reference_can_be_followed_again() {
+        let digest: Digest = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
+        for (text, tagged) in [
+            ("alpine", "alpine:latest"),
+            ("localhost:5000/a", "localhost:5000/a:latest"),
+            ("h.example:1/a:2", "h.example:1/a:2"),
+        ] {
+            let pinned = text.parse::<Reference>().unwrap().pinned(&digest);
+            assert_eq!(pinned, format!("{tagged}@{digest}"));
+            let pinned: Reference = pinned.parse().unwrap();
+            assert_eq!((pinned.digest(), pinned.pinned(&digest)), (Some(&digest), format!("{tagged}@{digest}")));
+            let followed = pinned.followed().unwrap();
+            assert_eq!((followed.as_written(), followed.digest()), (tagged, None));
+            assert_eq!(followed, tagged.parse().unwrap());
+        }
+        assert_eq!(format!("a/b@{digest}").parse::<Reference>().unwrap().followed(), None);
     }
 
     #[test]

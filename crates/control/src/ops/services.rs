@@ -19,6 +19,8 @@ use crate::{
     refusals::{not_found, refused},
 };
 
+mod pin;
+mod preview;
 mod rules;
 
 use rules::Ruled;

@@ -53,7 +53,11 @@ impl Context {
         self.parts.images.fetch(&reference, credential.as_ref(), progress).await.map_err(|error| error.refusal())
     }
 
-    async fn credential(&self, recipe: &Recipe) -> Result<Option<PullCredential>, Refusal> {
+    /// What the recipe's pull secret holds.
+    ///
+    /// # Errors
+    /// When it was deleted, or the store refuses.
+    pub(crate) async fn credential(&self, recipe: &Recipe) -> Result<Option<PullCredential>, Refusal> {
         let Some(secret) = &recipe.pull_secret else { return Ok(None) };
         let mut tx = self.parts.store.read("open pull secret").await.map_err(refused)?;
         let opened = tx.open_secret(secret.project, secret.id, secret.version).await.map_err(refused)?;

@@ -24,5 +24,6 @@ pub(crate) use drivers::{Drivers, ending};
 pub(crate) use launch::{Launch, peers};
 pub(crate) use live::{Live, LiveWorkload};
 pub(crate) use observer::Observer;
+pub(crate) use platform::unlaunched;
 pub(crate) use recipe::Recipe;
 pub(crate) use resume::resume;

@@ -14,13 +14,31 @@ const FIRST_PORT: u16 = 8080;
 
 /// The platform's variables of one workload.
 pub(super) fn variables(launch: &Launch, service_url: &str) -> Vec<(EntryName, SecretText)> {
+    let Launch { project, room, session, .. } = launch;
+    told(&launch.recipe.spec, project.to_string(), room.to_string(), session.to_string(), service_url.to_owned())
+}
+
+/// Their names, for a manifest that is launched nowhere yet, with empty values.
+pub(crate) fn unlaunched(spec: &ServiceSpec) -> Vec<(EntryName, SecretText)> {
+    let mut variables = told(spec, String::new(), String::new(), String::new(), String::new());
+    variables.iter_mut().for_each(|(_, value)| *value = SecretText::new(String::new()));
+    variables
+}
+
+fn told(
+    spec: &ServiceSpec,
+    project: String,
+    room: String,
+    session: String,
+    url: String,
+) -> Vec<(EntryName, SecretText)> {
     let mut variables = vec![
-        ("MESHAGENT_PROJECT_ID", launch.project.to_string()),
-        ("MESHAGENT_ROOM", launch.room.to_string()),
-        ("MESHAGENT_SESSION_ID", launch.session.to_string()),
-        ("MESHAGENT_API_URL", service_url.to_owned()),
+        ("MESHAGENT_PROJECT_ID", project),
+        ("MESHAGENT_ROOM", room),
+        ("MESHAGENT_SESSION_ID", session),
+        ("MESHAGENT_API_URL", url),
     ];
-    variables.extend(picked_port(&launch.recipe.spec).map(|port| ("MESHAGENT_PORT", port.to_string())));
+    variables.extend(picked_port(spec).map(|port| ("MESHAGENT_PORT", port.to_string())));
     let typed = |name: &str| name.parse::<EntryName>().expect("the names above are variable names");
     variables.into_iter().map(|(name, value)| (typed(name), SecretText::new(value))).collect()
 }

@@ -9,7 +9,7 @@ use meshkeep_core::{
 };
 use meshkeep_store::{StoreError, Tx};
 
-/// A manifest with the versions that were newest when it was read.
+/// A manifest with the versions that it is kept at, or else that were newest when it was read.
 #[derive(Clone, Debug)]
 pub(crate) struct Recipe {
     /// The manifest.
@@ -21,7 +21,7 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// Looks up the newest versions. With it comes why it cannot be made: a manifest that a newer meshkeep refuses, or a
+    /// Looks up the versions. With it comes why it cannot be made: a manifest that a newer meshkeep refuses, or a
     /// secret that was deleted.
     ///
     /// # Errors
@@ -37,8 +37,19 @@ impl Recipe {
             Err(refusal) => return Ok((recipe, Some(refusal))),
         };
         let mut missing = None;
+        let versions = checked.versions;
+        let wanted = async |tx: &mut Tx, id: SecretId| {
+            let found = tx.secret(project, id).await?;
+            let version = |newest| versions.get(&id).copied().unwrap_or(newest);
+            Ok::<_, StoreError>(found.map(|secret| SecretRef {
+                project,
+                id,
+                name: secret.name,
+                version: version(secret.version),
+            }))
+        };
         for (position, id) in checked.secrets.into_iter().enumerate() {
-            match newest(tx, project, id).await? {
+            match wanted(tx, id).await? {
                 Some(found) => recipe.secrets.push(found),
                 None => {
                     missing
@@ -47,18 +58,13 @@ impl Recipe {
             }
         }
         if let Some(id) = checked.pull_secret {
-            recipe.pull_secret = newest(tx, project, id).await?;
+            recipe.pull_secret = wanted(tx, id).await?;
             if recipe.pull_secret.is_none() {
                 missing.get_or_insert_with(|| deleted(&format!("`container.pull_secret` names {id}, which")));
             }
         }
         Ok((recipe, missing))
     }
-}
-
-async fn newest(tx: &mut Tx, project: ProjectId, id: SecretId) -> Result<Option<SecretRef>, StoreError> {
-    let found = tx.secret(project, id).await?;
-    Ok(found.map(|secret| SecretRef { project, id, name: secret.name, version: secret.version }))
 }
 
 /// The refusal of a start that needs a secret which is not there any more. `what` is completed by "was deleted".

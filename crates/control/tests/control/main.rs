@@ -5,6 +5,7 @@ mod access;
 mod adoption;
 mod audit;
 mod crowd;
+mod keep;
 mod kill;
 mod launch;
 mod life;

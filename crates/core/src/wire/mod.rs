@@ -21,5 +21,5 @@ pub use secret::{
     PullTest, PullTested, SecretDetail, SecretItem, SecretList, SecretPatch, SecretRevealed, SecretSaved,
     SecretVersion, SecretVersions, SecretWrite, VersionChanges,
 };
-pub use service::ServiceList;
+pub use service::{EnvironmentPreview, PreviewedVariable, ServiceList, VariableSource};
 pub use session::{Event, EventList, LayerProgress, Reason, SecretUse, Session, SessionList, Workload};

@@ -7,7 +7,7 @@ use base64::{
 use zeroize::Zeroizing;
 
 /// Shorter values are left alone.
-pub(super) const SHORTEST: usize = 6;
+pub(super) const SHORTEST: usize = meshkeep_core::secret::SHORTEST_REDACTED;
 
 /// A pattern, wiped when it is dropped.
 pub(super) type Form = Zeroizing<Vec<u8>>;

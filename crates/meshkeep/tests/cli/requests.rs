@@ -95,6 +95,45 @@ fn pull_secrets_of_three_spellings() {
 }
 
 #[test]
+fn a_sealed_value_that_is_too_short_to_be_redacted_is_told() {
+    let yaml = "version: v1\nkind: Service\nmetadata: {name: weather}\ncontainer:\n  image: r/w:1\n  environment:\n    \
+                - {name: API_TOKEN, value: tiny}\n    - {name: DB_PASSWORD, value: long-enough}\n    - {name: MODE, value: x}\n";
+    let spec = json!({"version": "v1", "kind": "Service", "id": ID, "metadata": {"name": "weather"}});
+    let fake = Fake::new(vec![(201, spec)]);
+    let output = run(&mut fake.command(&["service", "create", "--file", "-"]), yaml);
+    let told = text(&output.stderr);
+    assert!(output.status.success() && told.lines().count() == 1, "{told}");
+    assert!(told.contains("`API_TOKEN` is under 6 bytes") && !told.contains("tiny"), "{told}");
+}
+
+#[test]
+fn a_service_is_pinned_and_its_environment_shown() {
+    let spec = json!({
+        "version": "v1", "kind": "Service", "id": ID, "metadata": {"name": "weather"}, "container": {"image": "r/w:1@sha256:a"},
+    });
+    for verb in ["pin", "unpin"] {
+        let (shown, sent) = done(&["service", verb, ID], "", vec![(200, spec.clone())]);
+        assert_eq!(lines(&sent), [format!("POST P/services/{ID}/{verb}")]);
+        assert!(shown.contains("r/w:1@sha256:a"), "{shown}");
+    }
+    let variables = json!({"variables": [
+        {"name": "A", "from": "secret", "secret": "one", "hides": [{"from": "platform"}, {"from": "image"}]},
+        {"name": "B", "from": "manifest"},
+    ]});
+    let answers = vec![(200, spec.clone()), (200, variables.clone())];
+    let (shown, sent) = done(&["service", "environment", ID, "--room", "lobby"], "", answers);
+    let expected = [format!("GET P/rooms/lobby/services/{ID}"), "POST P/rooms/lobby/services/environment".to_owned()];
+    assert_eq!(lines(&sent), expected);
+    assert_eq!(sent[1].body, spec);
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let rows: Vec<_> = shown.lines().map(words).collect();
+    assert_eq!(rows[..3], ["NAME FROM HIDES", "A secret key one meshkeep, image", "B environment -"]);
+    let yaml = "version: v1\nkind: Service\nmetadata: {name: weather}\ncontainer: {image: r/w:1}\n";
+    let (_, sent) = done(&["service", "environment", "--file", "-"], yaml, vec![(200, variables)]);
+    assert_eq!(lines(&sent), ["POST P/services/environment"]);
+}
+
+#[test]
 fn a_pull_secret_is_tried_and_a_refusal_is_a_failure_with_its_fix() {
     let tested = json!({"ok": true, "code": "ok", "message": "h gives it as sha256:1"});
     let (shown, sent) = done(&["secret", "test", ID, "h/a:1"], "", vec![(200, tested)]);

@@ -11,17 +11,26 @@ use crate::{
     route::Route,
 };
 
-const PROJECT: [&str; 2] = ["/accounts/projects/{project}/services", "/accounts/projects/{project}/services/{service}"];
-const ROOM: [&str; 2] = [
-    "/accounts/projects/{project}/rooms/{room}/services",
-    "/accounts/projects/{project}/rooms/{room}/services/{service}",
-];
-
-pub(super) fn routes() -> Vec<Route> {
-    [PROJECT, ROOM].into_iter().flat_map(|[all, one]| scope(all, one)).collect()
+macro_rules! scope_of {
+    ($all:literal) => {
+        [
+            $all,
+            concat!($all, "/environment"),
+            concat!($all, "/{service}"),
+            concat!($all, "/{service}/pin"),
+            concat!($all, "/{service}/unpin"),
+        ]
+    };
 }
 
-fn scope(all: &'static str, one: &'static str) -> Vec<Route> {
+const PROJECT: [&str; 5] = scope_of!("/accounts/projects/{project}/services");
+const ROOM: [&str; 5] = scope_of!("/accounts/projects/{project}/rooms/{room}/services");
+
+pub(super) fn routes() -> Vec<Route> {
+    [PROJECT, ROOM].into_iter().flat_map(scope).collect()
+}
+
+fn scope([all, environment, one, pin, unpin]: [&'static str; 5]) -> Vec<Route> {
     vec![
         Route::get(all, list)
             .summary("All services of the scope")
@@ -32,6 +41,11 @@ fn scope(all: &'static str, one: &'static str) -> Vec<Route> {
             .needs(Action::ManageServices)
             .takes("ServiceSpec")
             .answers(201, "ServiceSpec"),
+        Route::post(environment, preview)
+            .summary("The names in the environment of a service of this manifest, where each comes from, what it hides")
+            .needs(Action::ReadServices)
+            .takes("ServiceSpec")
+            .answers(200, "EnvironmentPreview"),
         Route::get(one, read).summary("One service").needs(Action::ReadServices).answers(200, "ServiceSpec"),
         Route::put(one, update)
             .summary("Replace a service; one with bound secrets needs the bind right")
@@ -39,6 +53,14 @@ fn scope(all: &'static str, one: &'static str) -> Vec<Route> {
             .takes("ServiceSpec")
             .answers(200, "ServiceSpec"),
         Route::delete(one, delete).summary("Delete a service").needs(Action::ManageServices).answers_nothing(),
+        Route::post(pin, pinned)
+            .summary("Keep it at the image that its tag names now")
+            .needs(Action::ManageServices)
+            .answers(200, "ServiceSpec"),
+        Route::post(unpin, unpinned)
+            .summary("Let it follow its image's tag again")
+            .needs(Action::ManageServices)
+            .answers(200, "ServiceSpec"),
     ]
 }
 
@@ -95,4 +117,28 @@ async fn delete(
 ) -> Result<StatusCode, ApiError> {
     control.delete_service(&caller, project, scope, service).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn preview(
+    In { control, caller, project }: In,
+    InScope(scope): InScope,
+    document: Document,
+) -> Result<Answer<wire::EnvironmentPreview>, ApiError> {
+    Ok(Answer::ok(control.preview_environment(&caller, project, scope, &manifest(&document)?).await?))
+}
+
+async fn pinned(
+    In { control, caller, project }: In,
+    InScope(scope): InScope,
+    At(service): At<ServiceId>,
+) -> Result<Answer<ServiceSpec>, ApiError> {
+    Ok(Answer::ok(control.pin_service(&caller, project, scope, service).await?))
+}
+
+async fn unpinned(
+    In { control, caller, project }: In,
+    InScope(scope): InScope,
+    At(service): At<ServiceId>,
+) -> Result<Answer<ServiceSpec>, ApiError> {
+    Ok(Answer::ok(control.unpin_service(&caller, project, scope, service).await?))
 }

@@ -256,6 +256,19 @@ fn services() -> Group {
             ]),
         ),
         ("ServiceList", object([("services", list_of("ServiceSpec"))])),
+        ("EnvironmentPreview", object([("variables", list_of("PreviewedVariable"))])),
+        (
+            "PreviewedVariable",
+            object([
+                ("name", text()),
+                ("from", one_of(["image", "platform", "secret", "manifest"])),
+                ("secret?", about("The secret key's name, with `from: secret`")),
+                (
+                    "hides?",
+                    json!({"type": "array", "items": {"type": "object"}, "description": "Likewise, lowest first"}),
+                ),
+            ]),
+        ),
     ]
 }
 

@@ -6,11 +6,12 @@ use meshkeep_core::{
     Refusal, RefusalKind,
     access::Action,
     id::{ProjectId, SecretId},
+    manifest,
     name::SecretName,
     secret::Entries,
     wire::{SecretPatch, SecretSaved, SecretWrite},
 };
-use meshkeep_store::{Secret, Tx};
+use meshkeep_store::{Scope, Secret, Tx};
 
 use super::read::{found, newest_entries};
 use crate::{
@@ -148,7 +149,8 @@ impl Control {
         let Secret { id, name, kind, version, project, .. } = secret.clone();
         let mut uses = tx.running_secret_uses(project).await.map_err(refused)?;
         uses.retain(|used| used.secret.id == id);
-        let in_use: Vec<_> = uses.iter().map(|used| used.secret.version).collect();
+        let mut in_use: Vec<_> = uses.iter().map(|used| used.secret.version).collect();
+        in_use.extend(kept_by_services(&mut tx, secret).await?);
         tx.prune_secret(secret, self.context().parts.keep_versions, &in_use).await.map_err(refused)?;
         uses.retain(|used| used.secret.version < version);
         let older: BTreeSet<_> = uses.into_iter().map(|used| used.session).collect();
@@ -158,6 +160,21 @@ impl Control {
         let warnings = secret_input::warnings(kind, entries);
         Ok(SecretSaved { id, name, kind, version, applies: applies(sessions_on_older), sessions_on_older, warnings })
     }
+}
+
+/// Versions at which services keep it.
+async fn kept_by_services(tx: &mut Tx, secret: &Secret) -> Result<Vec<u32>, Refusal> {
+    let mut kept = Vec::new();
+    for (id, user) in tx.secret_users(secret.project).await.map_err(refused)? {
+        if id != secret.id {
+            continue;
+        }
+        // Only project services name secrets.
+        let service = tx.service(secret.project, Scope::Project, user.id).await.map_err(refused)?;
+        let checked = service.and_then(|service| manifest::check(&service.spec).ok());
+        kept.extend(checked.and_then(|checked| checked.versions.get(&id).copied()));
+    }
+    Ok(kept)
 }
 
 fn not_stale(sent: Option<u32>, secret: &Secret) -> Result<(), Refusal> {

@@ -2,12 +2,12 @@
 //! environment is one that Linux takes.
 
 use meshkeep_core::{
-    Refusal, RefusalKind,
-    environment::{Sources, assemble},
+    Refusal, RefusalKind, SecretText,
+    environment::{Environment, Sources, assemble},
     id::{ProjectId, SecretId},
     manifest::{self, Checked},
-    name::ServiceName,
-    secret::SecretKind,
+    name::{EntryName, ServiceName},
+    secret::{Entries, SecretKind},
     service::ServiceSpec,
 };
 use meshkeep_image::Reference;
@@ -38,17 +38,34 @@ pub(super) async fn check(tx: &mut Tx, project: ProjectId, scope: Scope, spec: &
         container.image.parse::<Reference>().map_err(|why| Refusal::invalid("container.image", why))?;
     }
     refuse_in_rooms(scope, &checked)?;
-    let mut keys = Vec::new();
-    for (position, id) in checked.secrets.iter().enumerate() {
-        let field = format!("container.secrets[{position}]");
-        keys.push(reference(tx, project, &field, *id, SecretKind::Keys).await?);
-    }
     if let Some(id) = checked.pull_secret {
-        reference(tx, project, "container.pull_secret", id, SecretKind::Docker).await?;
+        let secret = reference(tx, project, "container.pull_secret", id, SecretKind::Docker).await?;
+        opened(tx, &secret, &checked).await?;
     }
-    check_size(tx, &keys, &checked).await?;
+    environment(tx, project, &checked, &[]).await?;
     let secrets = checked.secrets.into_iter().chain(checked.pull_secret).collect();
     Ok(Ruled { name: checked.name, secrets })
+}
+
+/// The environment that a launch would assemble now, but for the image's own variables, which are not known yet.
+///
+/// # Errors
+/// `Invalid`, naming the member and the id, or the variable that is too large.
+pub(super) async fn environment(
+    tx: &mut Tx,
+    project: ProjectId,
+    checked: &Checked,
+    platform: &[(EntryName, SecretText)],
+) -> Result<Environment, Refusal> {
+    let mut secret_keys = Vec::with_capacity(checked.secrets.len());
+    for (position, id) in checked.secrets.iter().enumerate() {
+        let field = format!("container.secrets[{position}]");
+        let secret = reference(tx, project, &field, *id, SecretKind::Keys).await?;
+        let entries = opened(tx, &secret, checked).await?;
+        secret_keys.push((secret.name, entries));
+    }
+    let sources = Sources { platform, secret_keys: &secret_keys, manifest: &checked.environment, ..Sources::default() };
+    assemble(&sources).map_err(|refusal| Refusal { kind: RefusalKind::Invalid, ..refusal })
 }
 
 /// Rooms are opened to more people than projects.
@@ -85,13 +102,14 @@ async fn reference(
     })
 }
 
-/// As at launch, but for the image's own variables, which are not known yet.
-async fn check_size(tx: &mut Tx, keys: &[Secret], checked: &Checked) -> Result<(), Refusal> {
-    let mut secret_keys = Vec::with_capacity(keys.len());
-    for secret in keys {
-        let opened = tx.open_secret(secret.project, secret.id, secret.version).await.map_err(refused)?;
-        secret_keys.push((secret.name.clone(), opened.unwrap_or_default()));
-    }
-    let sources = Sources { secret_keys: &secret_keys, manifest: &checked.environment, ..Sources::default() };
-    assemble(&sources).map(drop).map_err(|refusal| Refusal { kind: RefusalKind::Invalid, ..refusal })
+/// The version that the manifest keeps it at, or the newest.
+async fn opened(tx: &mut Tx, secret: &Secret, checked: &Checked) -> Result<Entries, Refusal> {
+    let Secret { project, id, version, .. } = *secret;
+    let wanted = checked.versions.get(&id).copied().unwrap_or(version);
+    let entries = tx.open_secret(project, id, wanted).await.map_err(refused)?;
+    entries.ok_or_else(|| {
+        let field = format!("metadata.annotations.{}", manifest::VERSIONS);
+        Refusal::invalid(&field, format!("names version {wanted} of {}, which is not there", secret.name))
+            .hint("list its versions")
+    })
 }

@@ -3,7 +3,7 @@
 use meshkeep_core::service::ServiceSpec;
 use reqwest::Method;
 
-use super::ScopeArgs;
+use super::{ScopeArgs, note_short_values};
 use crate::{
     cmd::{Context, input::ManifestArgs, resolve},
     failure::Failure,
@@ -28,6 +28,7 @@ pub(super) async fn run(context: &Context, args: CreateArgs) -> Result<(), Failu
 pub(super) async fn create(context: &Context, room: Option<&str>, spec: &ServiceSpec) -> Result<(), Failure> {
     let call = context.client.call(Method::POST, &resolve::services(room)).body(spec)?;
     let made: ServiceSpec = call.answer().await?;
+    note_short_values(spec);
     context.out.show(&made, |made| {
         let id = made.id.as_deref().unwrap_or("?");
         let runs = room.map_or_else(|| "every session".to_owned(), |room| format!("every session of room {room}"));

@@ -2,12 +2,19 @@
 
 mod create;
 mod delete;
+mod environment;
 mod list;
+mod pin;
 mod show;
 mod update;
 mod validate;
 
-use super::Context;
+use meshkeep_core::{
+    secret::{SHORTEST_REDACTED, is_secret_like},
+    service::ServiceSpec,
+};
+
+use super::{Context, output};
 use crate::failure::Failure;
 
 /// What can be done with services.
@@ -21,6 +28,12 @@ pub enum Verb {
     List(list::ListArgs),
     /// A service's manifest, as YAML
     Show(show::ShowArgs),
+    /// The names in its environment: where each comes from and what it hides
+    Environment(environment::EnvironmentArgs),
+    /// Keep it at the image that its tag names now
+    Pin(pin::PinArgs),
+    /// Let it follow its image's tag again
+    Unpin(pin::PinArgs),
     /// Delete a service
     Delete(delete::DeleteArgs),
     /// Check a manifest without sending it
@@ -41,6 +54,19 @@ impl ScopeArgs {
     }
 }
 
+/// Says what a person should know of the values that are sealed for their secret-like names.
+fn note_short_values(spec: &ServiceSpec) {
+    for entry in spec.container.iter().flat_map(|container| &container.environment) {
+        let is_short = entry.value.as_ref().is_some_and(|value| value.len() < SHORTEST_REDACTED);
+        if is_short && is_secret_like(&entry.name) {
+            let name = &entry.name;
+            output::note(&format!(
+                "Note: `{name}` is under {SHORTEST_REDACTED} bytes and will not be redacted from logs"
+            ));
+        }
+    }
+}
+
 /// Does it.
 pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
     match verb {
@@ -48,6 +74,9 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Update(args) => update::run(context, args).await,
         Verb::List(args) => list::run(context, args).await,
         Verb::Show(args) => show::run(context, args).await,
+        Verb::Environment(args) => environment::run(context, args).await,
+        Verb::Pin(args) => pin::run(context, args, "pin").await,
+        Verb::Unpin(args) => pin::run(context, args, "unpin").await,
         Verb::Delete(args) => delete::run(context, args).await,
         Verb::Validate(args) => validate::run(context, &args),
     }

@@ -3,7 +3,7 @@
 use meshkeep_core::{id::ServiceId, service::ServiceSpec};
 use reqwest::Method;
 
-use super::{ScopeArgs, create};
+use super::{ScopeArgs, create, note_short_values};
 use crate::{
     cmd::{Context, input::ManifestArgs, resolve},
     failure::{Exit, Failure},
@@ -56,6 +56,7 @@ async fn replace(context: &Context, room: Option<&str>, id: ServiceId, spec: &Se
     let mut path = resolve::services(room);
     path.push(&id);
     let saved: ServiceSpec = context.client.call(Method::PUT, &path).body(spec)?.answer().await?;
+    note_short_values(spec);
     context.out.show(&saved, |saved| {
         format!(
             "Service {} updated ({id}).\nIt applies to sessions that are launched from now on; running ones keep what \
