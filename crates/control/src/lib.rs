@@ -21,4 +21,4 @@ mod token;
 
 pub use caller::{Caller, Identity, Origin};
 pub use control::{Control, Parts, Running};
-pub use ops::services::Scope;
+pub use ops::services::{Scope, ServiceOverview};

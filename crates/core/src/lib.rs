@@ -18,6 +18,7 @@ pub mod fuzz;
 pub mod id;
 pub mod manifest;
 pub mod name;
+pub mod page;
 pub mod plan;
 pub mod refusal;
 pub mod secret;

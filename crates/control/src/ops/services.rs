@@ -19,10 +19,12 @@ use crate::{
     refusals::{not_found, refused},
 };
 
+mod overview;
 mod pin;
 mod preview;
 mod rules;
 
+pub use overview::ServiceOverview;
 use rules::Ruled;
 
 /// Which services are meant.

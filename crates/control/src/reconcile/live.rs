@@ -10,7 +10,7 @@ use std::{
 
 use meshkeep_core::{
     Refusal, Timestamp,
-    id::{SessionId, WorkloadId},
+    id::{ServiceId, SessionId, WorkloadId},
     wire,
     workload::WorkloadState,
 };
@@ -25,6 +25,8 @@ use super::Launch;
 pub(crate) struct LiveWorkload {
     /// Its session.
     session: SessionId,
+    /// Its service.
+    service: ServiceId,
     /// Its state.
     pub(crate) state: WorkloadState,
     /// Restarts after crashes.
@@ -48,6 +50,7 @@ impl LiveWorkload {
     pub(crate) fn recorded(workload: &store::Workload, state: WorkloadState, image_digest: Option<Digest>) -> Self {
         Self {
             session: workload.session,
+            service: workload.service,
             state,
             restarts: workload.restarts,
             exit_code: workload.exit_code,
@@ -82,6 +85,11 @@ impl Live {
     /// States of a session's workloads.
     pub(crate) fn states(&self, session: SessionId) -> Vec<WorkloadState> {
         self.lock().values().filter(|live| live.session == session).map(|live| live.state.clone()).collect()
+    }
+
+    /// States of a service's workloads in all running sessions.
+    pub(crate) fn states_of(&self, service: ServiceId) -> Vec<WorkloadState> {
+        self.lock().values().filter(|live| live.service == service).map(|live| live.state.clone()).collect()
     }
 
     /// Changes with everything else here.
@@ -122,6 +130,7 @@ impl Live {
         let (restart_at, last_reason) = waiting.unzip();
         let live = LiveWorkload {
             session: launch.session,
+            service: launch.service,
             state: launch.state.clone(),
             restarts: launch.restarts,
             exit_code: launch.exit_code,

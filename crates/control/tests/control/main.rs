@@ -11,6 +11,7 @@ mod launch;
 mod life;
 mod logs;
 mod registry;
+mod search;
 mod tokens;
 mod try_pull;
 mod versions;

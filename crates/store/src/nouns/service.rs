@@ -2,7 +2,8 @@
 
 use meshkeep_core::{
     id::{ProjectId, RoomId, SecretId, ServiceId},
-    name::ServiceName,
+    name::{RoomName, ServiceName},
+    page::{Page, Paged},
     service::ServiceSpec,
 };
 use meshkeep_seal::{Context, ProjectKey, Sealed};
@@ -173,7 +174,51 @@ impl Tx {
         scope: Scope,
         id: ServiceId,
     ) -> Result<Option<Service>, StoreError> {
-        Ok(self.services(project, scope).await?.into_iter().find(|service| service.id == id))
+        let key = self.project_key(project).await?;
+        let failed = self.failed("");
+        let row = sqlx::query(
+            "SELECT * FROM services WHERE project_id = $1 AND COALESCE(room_id, '') = COALESCE($2, '') AND id = $3",
+        )
+        .bind(project.to_string())
+        .bind(room_of(scope).map(|room| room.to_string()))
+        .bind(id.to_string())
+        .fetch_optional(self.db())
+        .await
+        .map_err(failed)?;
+        row.map(|row| read(&key, project, &row)).transpose()
+    }
+
+    /// A page of the services of all scopes, by name, each with its room's name. The query looks at names.
+    ///
+    /// # Errors
+    /// Damage, or another root key.
+    pub async fn search_services(
+        &mut self,
+        project: ProjectId,
+        page: &Page,
+    ) -> Result<Paged<(Service, Option<RoomName>)>, StoreError> {
+        const FOUND: &str = "FROM services s LEFT JOIN rooms r ON r.id = s.room_id \
+             WHERE s.project_id = $1 AND s.name LIKE $2 ESCAPE '\\'";
+        let key = self.project_key(project).await?;
+        let failed = self.failed("");
+        let total = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) AS total {FOUND}")))
+            .bind(project.to_string())
+            .bind(page.pattern())
+            .fetch_one(self.db())
+            .await
+            .map_err(&failed)?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT s.*, r.name AS room_name {FOUND} ORDER BY s.name, room_name LIMIT $3 OFFSET $4"
+        )))
+        .bind(project.to_string())
+        .bind(page.pattern())
+        .bind(i64::from(page.limit))
+        .bind(i64::from(page.offset))
+        .fetch_all(self.db())
+        .await
+        .map_err(&failed)?;
+        let items = rows.iter().map(|row| Ok((read(&key, project, row)?, row.maybe_parsed("room_name")?)));
+        Ok(Paged { items: items.collect::<Result<_, StoreError>>()?, total: total.number("total")?.unsigned_abs() })
     }
 
     /// All services of a scope, by name.
