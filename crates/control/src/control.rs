@@ -70,7 +70,7 @@ impl Control {
         let mut drivers = Drivers::new(Arc::clone(&context), tasks.clone());
         reconcile::resume(&context, &mut drivers, &tasks).await?;
         tasks.spawn(observer.run(context.stopping.clone()));
-        tasks.spawn(reconcile::collect_images(Arc::clone(&context)));
+        tasks.spawn(reconcile::collect(Arc::clone(&context)));
         let inner = Arc::new(Inner { context, drivers: Mutex::new(drivers), tasks });
         Ok((Self(Arc::clone(&inner)), Running(inner)))
     }

@@ -1,6 +1,7 @@
 //! The store on real SQLite files: what is saved is there, what is stolen shows nothing, what is damaged is named.
 
 use std::{
+    collections::BTreeMap,
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -402,4 +403,37 @@ impl Drop for Disk {
         // Lazily: a database may still be open when the test fails.
         let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
     }
+}
+
+#[tokio::test]
+async fn what_is_long_over_is_forgotten_and_what_runs_is_not() {
+    let place = Place::new();
+    let (store, project) = place.create().await;
+    let mut tx = store.write("test").await.unwrap();
+    let other = tx.create_project("other").await.unwrap().id;
+    let mut ended = Vec::new();
+    for (project, rooms) in [(project, 5), (other, 2)] {
+        for number in 0..rooms {
+            let name = format!("room-{number}").parse().unwrap();
+            let room = tx.create_room(project, &name, serde_json::Map::new(), BTreeMap::new()).await.unwrap();
+            let session = tx.create_session(project, &room).await.unwrap();
+            for event in 0..4 {
+                tx.add_event(session.id, "test", &serde_json::json!({"number": event})).await.unwrap();
+            }
+            if number > 0 {
+                tx.end_session(session.id).await.unwrap();
+                ended.push(session.id);
+            }
+        }
+    }
+    assert_eq!(tx.forget_ended_sessions(2).await.unwrap(), 2);
+    let left: Vec<_> = tx.recent_sessions(project, 10).await.unwrap().iter().map(|session| session.id).collect();
+    assert_eq!(left[..2], [ended[3], ended[2]], "the newest stay");
+    assert_eq!(left.len(), 3, "and the one that runs");
+    assert_eq!(tx.recent_sessions(other, 10).await.unwrap().len(), 2, "another project has its own");
+    assert!(tx.events(ended[0]).await.unwrap().is_empty(), "its events went with it");
+    assert_eq!(tx.forget_old_events(3).await.unwrap(), 5);
+    let numbers: Vec<_> = tx.events(left[2]).await.unwrap().into_iter().map(|e| e.data["number"].clone()).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    tx.commit().await.unwrap();
 }

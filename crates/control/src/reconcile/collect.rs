@@ -1,4 +1,5 @@
-//! Removes, now and then, what no running session and no recent fetch uses of the layer store.
+//! Removes, now and then, what no running session and no recent fetch uses of the layer store, and the records of what
+//! is long over. The audit is never shortened.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -11,30 +12,52 @@ use crate::refusals::chain;
 /// Between two collections.
 const PAUSE: Duration = Duration::from_secs(3600);
 
+/// Ended sessions that a project keeps, the newest ones.
+const ENDED_SESSIONS: u32 = 1_000;
+
+/// Events that a session keeps, the newest ones: more than a list shows at once.
+const EVENTS: u32 = 10_000;
+
 /// Collects until the server stops.
-pub(crate) async fn collect_images(context: Arc<Context>) {
+pub(crate) async fn collect(context: Arc<Context>) {
     loop {
         tokio::select! {
             () = context.stopping.cancelled() => return,
             () = tokio::time::sleep(PAUSE) => {}
         }
-        let in_use = match in_use(&context).await {
-            Ok(in_use) => in_use,
-            Err(error) => {
-                tracing::error!(error = %chain(&error), "images in use are not known; none is collected");
-                continue;
-            }
-        };
-        match context.parts.images.collect_garbage(&in_use).await {
-            Ok(collected) => tracing::info!(
-                images = collected.images,
-                layers = collected.layers,
-                bytes = collected.bytes,
-                "collected images that nothing uses"
-            ),
-            Err(error) => tracing::error!(error = %chain(&error), "images could not be collected"),
+        collect_images(&context).await;
+        if let Err(error) = forget(&context).await {
+            tracing::error!(error = %chain(&error), "records of ended sessions could not be removed");
         }
     }
+}
+
+async fn collect_images(context: &Context) {
+    let in_use = match in_use(context).await {
+        Ok(in_use) => in_use,
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "images in use are not known; none is collected");
+            return;
+        }
+    };
+    match context.parts.images.collect_garbage(&in_use).await {
+        Ok(collected) => tracing::info!(
+            images = collected.images,
+            layers = collected.layers,
+            bytes = collected.bytes,
+            "collected images that nothing uses"
+        ),
+        Err(error) => tracing::error!(error = %chain(&error), "images could not be collected"),
+    }
+}
+
+async fn forget(context: &Context) -> Result<(), StoreError> {
+    let mut tx = context.parts.store.write("forget ended sessions").await?;
+    let sessions = tx.forget_ended_sessions(ENDED_SESSIONS).await?;
+    let events = tx.forget_old_events(EVENTS).await?;
+    tx.commit().await?;
+    tracing::debug!(sessions, events, "forgot what is long over");
+    Ok(())
 }
 
 /// The images of running sessions, with their layers. What was fetched and not recorded yet is too young to be collected.

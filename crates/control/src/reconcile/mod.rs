@@ -17,7 +17,7 @@ mod platform;
 mod recipe;
 mod resume;
 
-pub(crate) use collect::collect_images;
+pub(crate) use collect::collect;
 pub(crate) use context::Context;
 pub(crate) use driver::Relaunch;
 pub(crate) use drivers::{Drivers, ending};

@@ -38,6 +38,23 @@ impl Tx {
         Ok(())
     }
 
+    /// Forgets the events of each session but the newest `keep`. How many those were.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn forget_old_events(&mut self, keep: u32) -> Result<u64, StoreError> {
+        let failed = self.failed("");
+        let done = sqlx::query(
+            "DELETE FROM events WHERE seq IN (SELECT seq FROM (SELECT seq, ROW_NUMBER() OVER \
+             (PARTITION BY session_id ORDER BY seq DESC) AS place FROM events) AS old WHERE place > $1)",
+        )
+        .bind(i64::from(keep))
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(done.rows_affected())
+    }
+
     /// A session's events, oldest first; the newest 10,000 when there are more.
     ///
     /// # Errors

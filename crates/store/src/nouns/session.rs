@@ -127,6 +127,25 @@ impl Tx {
         rows.iter().map(read).collect()
     }
 
+    /// Forgets the ended sessions of each project but the newest `keep`, with their workloads and events. How many those
+    /// were.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn forget_ended_sessions(&mut self, keep: u32) -> Result<u64, StoreError> {
+        let failed = self.failed("");
+        let done = sqlx::query(
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM (SELECT id, ROW_NUMBER() OVER \
+             (PARTITION BY project_id ORDER BY ended_at DESC, id DESC) AS place FROM sessions WHERE ended_at IS NOT NULL) \
+             AS ended WHERE place > $1)",
+        )
+        .bind(i64::from(keep))
+        .execute(self.db())
+        .await
+        .map_err(failed)?;
+        Ok(done.rows_affected())
+    }
+
     /// Ends an active session.
     ///
     /// # Errors
