@@ -40,13 +40,17 @@ pub struct Refusal {
     /// What to do next, one sentence; empty when the message says it all.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hint: String,
+    /// The member that it is about, such as `container.image`, for a page that shows it beside its field; empty when it is
+    /// about none. The message names it as well.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub field: String,
 }
 
 impl Refusal {
     /// A refusal without a hint.
     #[must_use]
     pub fn new(kind: RefusalKind, code: &str, message: impl Into<String>) -> Self {
-        Self { kind, code: code.to_owned(), message: message.into(), hint: String::new() }
+        Self { kind, code: code.to_owned(), message: message.into(), hint: String::new(), field: String::new() }
     }
 
     /// The same with what to do next.
@@ -59,7 +63,7 @@ impl Refusal {
     /// 400 with the name of the field that is wrong.
     #[must_use]
     pub fn invalid(field: &str, why: impl fmt::Display) -> Self {
-        Self::new(RefusalKind::Invalid, "invalid", format!("`{field}` {why}"))
+        Self { field: field.to_owned(), ..Self::new(RefusalKind::Invalid, "invalid", format!("`{field}` {why}")) }
     }
 }
 

@@ -247,7 +247,7 @@ async fn accepted(server: &str, response: Response) -> Result<Response, Failure>
             .hint("check the address, and what stands in between"));
     };
     let kind = kind_of(status.as_u16());
-    let refusal = Refusal { kind, code: error.code, message: error.message, hint: error.hint };
+    let refusal = Refusal::new(kind, &error.code, error.message).hint(error.hint);
     let failure = Failure::refusal(kind.into(), refusal);
     Err(if failure.exit() == Exit::Broken {
         failure.hint(format!("the server's log says more under request {}", error.request_id))
