@@ -45,6 +45,31 @@ pub enum Identity {
     },
 }
 
+/// Who did something and from where, as the audit names them: a caller, or a job in the name of who began it.
+#[derive(Clone, Debug)]
+pub(crate) struct By {
+    /// The project.
+    pub(crate) project: ProjectId,
+    /// Who.
+    pub(crate) actor: String,
+    /// From where.
+    pub(crate) origin: String,
+}
+
+impl By {
+    /// The audit's row for what is done to `object`.
+    pub(crate) fn audited(&self, action: &str, object: impl Into<String>) -> AuditEntry {
+        AuditEntry {
+            project: Some(self.project),
+            actor: self.actor.clone(),
+            action: action.to_owned(),
+            object: object.into(),
+            origin: self.origin.clone(),
+            outcome: AuditEntry::DONE.to_owned(),
+        }
+    }
+}
+
 impl Caller {
     /// A caller whose credential was checked. Only the authentication calls this.
     pub(crate) const fn new(identity: Identity, project: ProjectId, grant: Grant, origin: Origin) -> Self {
@@ -88,15 +113,13 @@ impl Caller {
 
     /// The audit's row for what the caller does to `object`.
     pub(crate) fn audited(&self, action: &str, object: impl Into<String>) -> AuditEntry {
+        self.by().audited(action, object)
+    }
+
+    /// Who asks and from where.
+    pub(crate) fn by(&self) -> By {
         let Origin { address, request_id } = &self.origin;
-        AuditEntry {
-            project: Some(self.project),
-            actor: self.actor(),
-            action: action.to_owned(),
-            object: object.into(),
-            origin: format!("{address} request {request_id}"),
-            outcome: AuditEntry::DONE.to_owned(),
-        }
+        By { project: self.project, actor: self.actor(), origin: format!("{address} request {request_id}") }
     }
 
     /// Refuses other projects, whether they exist or not, and actions beyond the caller's role.

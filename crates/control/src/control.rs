@@ -11,6 +11,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use crate::{
+    jobs::RollingPace,
     ops::audit::RefusedAttempts,
     reconcile::{self, Context, Drivers, Live, Observer},
     refusals::{internal, refused},
@@ -34,6 +35,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Versions that a secret keeps, the newest ones; those that running sessions use are kept as well.
     pub keep_versions: u32,
+    /// How patient a rolling restart is with one session.
+    pub rolling: RollingPace,
 }
 
 /// The operations. Cheap to clone.
@@ -72,7 +75,9 @@ impl Control {
         tasks.spawn(observer.run(context.stopping.clone()));
         tasks.spawn(reconcile::collect(Arc::clone(&context)));
         let inner = Arc::new(Inner { context, drivers: Mutex::new(drivers), tasks });
-        Ok((Self(Arc::clone(&inner)), Running(inner)))
+        let control = Self(Arc::clone(&inner));
+        control.resume_rolling_restarts().await?;
+        Ok((control, Running(inner)))
     }
 
     /// Whether it can serve: the store answers.
@@ -100,6 +105,10 @@ impl Control {
 
     pub(crate) fn drivers(&self) -> &Mutex<Drivers> {
         &self.0.drivers
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
     }
 
     /// Does `work` to its end, also when the asker goes away in the middle of it.

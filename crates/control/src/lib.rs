@@ -11,6 +11,7 @@ mod caller;
 mod control;
 #[cfg(test)]
 mod fuzz;
+mod jobs;
 mod manifest_values;
 mod ops;
 mod probe;
@@ -21,4 +22,5 @@ mod token;
 
 pub use caller::{Caller, Identity, Origin};
 pub use control::{Control, Parts, Running};
+pub use jobs::RollingPace;
 pub use ops::services::{Scope, ServiceOverview};

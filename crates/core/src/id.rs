@@ -74,6 +74,8 @@ id! {
     RoomId,
     /// One active run of a room.
     SessionId,
+    /// A rolling restart of a service.
+    RestartId,
     /// One running instance of a service's container in one session.
     WorkloadId,
 }

@@ -19,7 +19,7 @@ Exit codes:
   7   it clashes with what is there, or somebody else saved in between
   8   the server cannot be reached, or cannot do it now; try again
   9   a fault of the server; its log says more under the request's id
-  10  the session was launched, and a service of it did not start";
+  10  the session was launched, and a service of it did not start; or a rolling restart stopped";
 
 /// Exit codes of the program. Kept as [`EXIT_CODES`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub enum Exit {
     Unavailable = 8,
     /// A fault of the server.
     Broken = 9,
-    /// A session was launched, and not all of its services run.
+    /// A session was launched and not all of its services run, or a rolling restart stopped.
     Degraded = 10,
 }
 

@@ -20,6 +20,7 @@ pub use nouns::{
     audit::{AuditCheck, AuditEntry, AuditRow},
     event::Event,
     project::Project,
+    rolling_restart::{RestartStep, RollingRestart},
     room::Room,
     secret::{Secret, SecretSummary, SecretVersion},
     secret_use::SecretUse,

@@ -22,6 +22,7 @@ use crate::{
 mod overview;
 mod pin;
 mod preview;
+mod restart;
 mod rules;
 
 pub use overview::ServiceOverview;

@@ -145,7 +145,7 @@ impl Live {
     }
 
     /// Something changed that is shown, though not here.
-    pub(super) fn note(&self) {
+    pub(crate) fn note(&self) {
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
 

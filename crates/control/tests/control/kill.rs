@@ -39,9 +39,19 @@ impl Place<'_> {
         let public_url = "http://127.0.0.1:4680".to_owned();
         let service_url = "http://meshkeep:4680".to_owned();
         let limits = Limits::default();
-        Control::start(Parts { store, images, engine, clock, public_url, service_url, limits, keep_versions: 20 })
-            .await
-            .unwrap()
+        Control::start(Parts {
+            store,
+            images,
+            engine,
+            clock,
+            public_url,
+            service_url,
+            limits,
+            keep_versions: 20,
+            rolling: meshkeep_control::RollingPace::default(),
+        })
+        .await
+        .unwrap()
     }
 }
 

@@ -11,6 +11,7 @@ mod launch;
 mod life;
 mod logs;
 mod registry;
+mod rolling;
 mod search;
 mod tokens;
 mod try_pull;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use meshkeep_control::{Caller, Control, Origin, Parts, Running, Scope};
+use meshkeep_control::{Caller, Control, Origin, Parts, RollingPace, Running, Scope};
 use meshkeep_core::{
     Refusal, SecretText,
     access::{Grant, Role},
@@ -217,6 +217,7 @@ async fn start(store: &Store, images: &Images, engine: &Arc<FakeEngine>) -> (Con
         service_url: "http://meshkeep:4680".to_owned(),
         limits: Limits::default(),
         keep_versions: 20,
+        rolling: RollingPace { ready_within: Duration::from_secs(2), settled: Duration::from_millis(50) },
     })
     .await
     .unwrap()

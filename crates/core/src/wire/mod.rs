@@ -8,6 +8,7 @@ mod audit;
 mod error;
 mod expose;
 mod project;
+mod restart;
 mod room;
 mod secret;
 mod service;
@@ -16,6 +17,7 @@ mod session;
 pub use audit::{AuditList, AuditRow, AuditVerified};
 pub use error::{ErrorBody, ErrorDetail, kind_of, status_of};
 pub use project::{ApiKey, ApiKeyCreate, ApiKeyCreated, ApiKeyList, Initialised, Project, ProjectList, RoleAnswer};
+pub use restart::{RestartOutcome, RestartState, RestartStep, RollingRestart};
 pub use room::{Connected, Room, RoomCreate, RoomList, RoomUpdate};
 pub use secret::{
     PullTest, PullTested, SecretDetail, SecretItem, SecretList, SecretPatch, SecretRevealed, SecretSaved,

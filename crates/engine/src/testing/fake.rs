@@ -98,6 +98,14 @@ impl FakeEngine {
         self.becomes(service, ObservedState::Exited { code, at, hint: None });
     }
 
+    /// One process ends with `code`.
+    pub fn exit_one(&self, id: WorkloadId, code: i32) {
+        if let Some(fake) = self.state().workloads.get_mut(&id) {
+            fake.state = ObservedState::Exited { code, at: Timestamp::from_millis(0), hint: None };
+        }
+        self.note();
+    }
+
     /// The engine loses a service for this reason.
     pub fn lose(&self, service: &str, reason: Refusal) {
         self.becomes(service, ObservedState::Failed(reason));

@@ -2,7 +2,7 @@
 
 use std::{fs::File, sync::Arc};
 
-use meshkeep_control::{Control, Parts, Running};
+use meshkeep_control::{Control, Parts, RollingPace, Running};
 use meshkeep_core::clock::SystemClock;
 use meshkeep_engine::{EmbeddedEngine, Engine};
 use meshkeep_image::{Images, ImagesConfig};
@@ -91,6 +91,7 @@ async fn open_with(
         service_url: config.service_url(),
         limits: config.limits,
         keep_versions: config.keep_versions,
+        rolling: RollingPace::default(),
     };
     Control::start(parts).await.map_err(|refusal| Failure::refusal(Exit::State, refusal))
 }

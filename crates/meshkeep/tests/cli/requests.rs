@@ -107,6 +107,42 @@ fn a_sealed_value_that_is_too_short_to_be_redacted_is_told() {
 }
 
 #[test]
+fn a_rolling_restart_is_followed_to_its_end_and_one_that_stops_is_a_failure() {
+    let restart = |state: &str, first: &str, second: &str| {
+        let step = |room: &str, outcome: &str| {
+            let reason = json!({"code": "crashed", "message": "it ended with code 1", "hint": ""});
+            let mut step = json!({"session_id": ID, "room_name": room, "outcome": outcome});
+            if outcome == "failed" {
+                step["reason"] = reason;
+            }
+            step
+        };
+        json!({
+            "id": ID, "service_id": ID, "service_name": "weather", "state": state, "started_by": "key k",
+            "created_at": "2026-01-02T03:04:05Z", "ended_at": null, "hint": if state == "stopped" { "mend it" } else { "" },
+            "sessions": [step("lobby", first), step("attic", second)],
+        })
+    };
+    let begun = restart("running", "restarting", "pending");
+    let answers = vec![(202, begun.clone()), (200, restart("done", "ready", "ready"))];
+    let (shown, sent) = done(&["service", "restart", ID], "", answers);
+    assert_eq!(lines(&sent), [format!("POST P/services/{ID}/restart"), format!("GET P/services/{ID}/restart")]);
+    assert_eq!(shown, "weather is ready in 2 of 2 sessions.\n");
+    let (shown, sent) = done(&["service", "restart", ID, "--no-wait"], "", vec![(202, begun.clone())]);
+    assert!(sent.len() == 1 && shown.contains("attic: pending") && shown.contains("0 of 2"), "{shown}");
+    let (_, sent) = done(&["service", "restart", ID, "--status"], "", vec![(200, begun.clone())]);
+    assert_eq!(lines(&sent), [format!("GET P/services/{ID}/restart")]);
+
+    let fake = Fake::new(vec![(202, begun), (200, restart("stopped", "failed", "skipped"))]);
+    let output = run(&mut fake.command(&["service", "restart", ID]), "");
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(10), "{told}");
+    for words in ["lobby: failed, it ended with code 1", "attic: skipped", "mend it"] {
+        assert!(told.contains(words), "{told}");
+    }
+}
+
+#[test]
 fn a_service_is_pinned_and_its_environment_shown() {
     let spec = json!({
         "version": "v1", "kind": "Service", "id": ID, "metadata": {"name": "weather"}, "container": {"image": "r/w:1@sha256:a"},

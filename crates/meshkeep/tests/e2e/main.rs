@@ -15,5 +15,6 @@ mod own_address;
 mod process;
 mod refusals;
 mod registry;
+mod rolling;
 mod server;
 mod survival;

@@ -4,6 +4,7 @@ pub(crate) mod api_key;
 pub(crate) mod audit;
 pub(crate) mod event;
 pub(crate) mod project;
+pub(crate) mod rolling_restart;
 pub(crate) mod room;
 pub(crate) mod secret;
 pub(crate) mod secret_use;

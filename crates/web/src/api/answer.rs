@@ -29,6 +29,11 @@ impl<T> Answer<T> {
         Self { status: StatusCode::CREATED, version: None, body }
     }
 
+    /// 202: it was begun and goes on by itself.
+    pub(crate) const fn accepted(body: T) -> Self {
+        Self { status: StatusCode::ACCEPTED, version: None, body }
+    }
+
     /// 201 when something was made, 200 when it was there.
     pub(crate) const fn created_if(created: bool, body: T) -> Self {
         if created { Self::created(body) } else { Self::ok(body) }

@@ -19,18 +19,19 @@ macro_rules! scope_of {
             concat!($all, "/{service}"),
             concat!($all, "/{service}/pin"),
             concat!($all, "/{service}/unpin"),
+            concat!($all, "/{service}/restart"),
         ]
     };
 }
 
-const PROJECT: [&str; 5] = scope_of!("/accounts/projects/{project}/services");
-const ROOM: [&str; 5] = scope_of!("/accounts/projects/{project}/rooms/{room}/services");
+const PROJECT: [&str; 6] = scope_of!("/accounts/projects/{project}/services");
+const ROOM: [&str; 6] = scope_of!("/accounts/projects/{project}/rooms/{room}/services");
 
 pub(super) fn routes() -> Vec<Route> {
     [PROJECT, ROOM].into_iter().flat_map(scope).collect()
 }
 
-fn scope([all, environment, one, pin, unpin]: [&'static str; 5]) -> Vec<Route> {
+fn scope([all, environment, one, pin, unpin, restart]: [&'static str; 6]) -> Vec<Route> {
     vec![
         Route::get(all, list)
             .summary("All services of the scope")
@@ -61,6 +62,14 @@ fn scope([all, environment, one, pin, unpin]: [&'static str; 5]) -> Vec<Route> {
             .summary("Let it follow its image's tag again")
             .needs(Action::ManageServices)
             .answers(200, "ServiceSpec"),
+        Route::post(restart, begin_restart)
+            .summary("Restart it in all its running sessions, one after the other, up to the first that does not become ready")
+            .needs(Action::RunSessions)
+            .answers(202, "RollingRestart"),
+        Route::get(restart, read_restart)
+            .summary("Its newest rolling restart, and how far each session is")
+            .needs(Action::Look)
+            .answers(200, "RollingRestart"),
     ]
 }
 
@@ -141,4 +150,20 @@ async fn unpinned(
     At(service): At<ServiceId>,
 ) -> Result<Answer<ServiceSpec>, ApiError> {
     Ok(Answer::ok(control.unpin_service(&caller, project, scope, service).await?))
+}
+
+async fn begin_restart(
+    In { control, caller, project }: In,
+    InScope(scope): InScope,
+    At(service): At<ServiceId>,
+) -> Result<Answer<wire::RollingRestart>, ApiError> {
+    Ok(Answer::accepted(control.begin_rolling_restart(&caller, project, scope, service).await?))
+}
+
+async fn read_restart(
+    In { control, caller, project }: In,
+    InScope(scope): InScope,
+    At(service): At<ServiceId>,
+) -> Result<Answer<wire::RollingRestart>, ApiError> {
+    Ok(Answer::ok(control.rolling_restart(&caller, project, scope, service).await?))
 }

@@ -256,6 +256,29 @@ fn services() -> Group {
             ]),
         ),
         ("ServiceList", object([("services", list_of("ServiceSpec"))])),
+        (
+            "RollingRestart",
+            object([
+                ("id", id()),
+                ("service_id", id()),
+                ("service_name", text()),
+                ("state", one_of(["running", "done", "stopped"])),
+                ("started_by", text()),
+                ("created_at", time()),
+                ("ended_at", or_null(time())),
+                ("sessions", list_of("RestartStep")),
+                ("hint?", about("What to do next, when it stopped")),
+            ]),
+        ),
+        (
+            "RestartStep",
+            object([
+                ("session_id", id()),
+                ("room_name", text()),
+                ("outcome", one_of(["pending", "restarting", "ready", "failed", "skipped"])),
+                ("reason?", of("Reason")),
+            ]),
+        ),
         ("EnvironmentPreview", object([("variables", list_of("PreviewedVariable"))])),
         (
             "PreviewedVariable",

@@ -102,8 +102,17 @@ impl App {
         let public_url = "http://127.0.0.1:4680".to_owned();
         let service_url = "http://meshkeep:4680".to_owned();
         let limits = Limits::default();
-        let parts =
-            Parts { store: store.clone(), images, engine, clock, public_url, service_url, limits, keep_versions: 20 };
+        let parts = Parts {
+            store: store.clone(),
+            images,
+            engine,
+            clock,
+            public_url,
+            service_url,
+            limits,
+            keep_versions: 20,
+            rolling: meshkeep_control::RollingPace::default(),
+        };
         let (control, running) = Control::start(parts).await.unwrap();
         let router = meshkeep_web::router(control, meshkeep_web::Settings::default());
         Self { router, project, other_project, store, keys, running, _dir: dir }

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::workload;
 use crate::{
     Caller, Control,
+    caller::By,
     reconcile::{Recipe, Relaunch, ending},
     refusals::refused,
 };
@@ -31,17 +32,13 @@ impl Control {
         service: ServiceId,
     ) -> Result<(), Refusal> {
         caller.may(project, Action::RunSessions)?;
-        let (control, caller) = (self.clone(), caller.clone());
-        self.to_its_end(async move { control.restart(&caller, project, session, service).await }).await
+        let (control, by) = (self.clone(), caller.by());
+        self.to_its_end(async move { control.restart(&by, session, service).await }).await
     }
 
-    async fn restart(
-        &self,
-        caller: &Caller,
-        project: ProjectId,
-        session: SessionId,
-        service: ServiceId,
-    ) -> Result<(), Refusal> {
+    /// The same in the name of somebody who may.
+    pub(crate) async fn restart(&self, by: &By, session: SessionId, service: ServiceId) -> Result<(), Refusal> {
+        let project = by.project;
         let mut tx = self.store().read("plan restart").await.map_err(refused)?;
         let (session, workload) = workload(&mut tx, project, session, service).await?;
         not_over(&session)?;
@@ -50,7 +47,7 @@ impl Control {
         let image = self.proven(workload.id, &recipe).await?;
         let drivers = self.drivers().lock().await;
         let commands = drivers.of(workload.id).ok_or_else(ending)?;
-        self.record_restart(caller, &session, &workload).await?;
+        self.record_restart(by, &session, &workload).await?;
         drop(drivers);
         commands.relaunch(Relaunch { recipe, image }).await
     }
@@ -65,15 +62,15 @@ impl Control {
         fetched
     }
 
-    async fn record_restart(&self, caller: &Caller, session: &Session, workload: &Workload) -> Result<(), Refusal> {
+    async fn record_restart(&self, by: &By, session: &Session, workload: &Workload) -> Result<(), Refusal> {
         let mut tx = self.store().write("restart service").await.map_err(refused)?;
         let now = super::found(&mut tx, session.project, session.id).await?;
         not_over(&now)?;
         let Workload { service, service_name, .. } = workload;
-        let data = json!({"by": caller.actor(), "service": service_name, "service_id": service});
+        let data = json!({"by": by.actor, "service": service_name, "service_id": service});
         tx.add_event(session.id, "service.restarted", &data).await.map_err(refused)?;
         let object = format!("{} service {service}", session.id);
-        tx.audit(&caller.audited("session.restart", object)).await.map_err(refused)?;
+        tx.audit(&by.audited("session.restart", object)).await.map_err(refused)?;
         tx.commit().await.map_err(refused)
     }
 }

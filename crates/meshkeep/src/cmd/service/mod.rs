@@ -5,6 +5,7 @@ mod delete;
 mod environment;
 mod list;
 mod pin;
+mod restart;
 mod show;
 mod update;
 mod validate;
@@ -34,6 +35,8 @@ pub enum Verb {
     Pin(pin::PinArgs),
     /// Let it follow its image's tag again
     Unpin(pin::PinArgs),
+    /// Restart it in all its running sessions, one after the other, with the newest versions
+    Restart(restart::RestartArgs),
     /// Delete a service
     Delete(delete::DeleteArgs),
     /// Check a manifest without sending it
@@ -77,6 +80,7 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Environment(args) => environment::run(context, args).await,
         Verb::Pin(args) => pin::run(context, args, "pin").await,
         Verb::Unpin(args) => pin::run(context, args, "unpin").await,
+        Verb::Restart(args) => restart::run(context, args).await,
         Verb::Delete(args) => delete::run(context, args).await,
         Verb::Validate(args) => validate::run(context, &args),
     }
