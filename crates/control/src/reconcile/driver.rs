@@ -115,8 +115,12 @@ impl Driver {
         if let Some(seen) = self.context.observed(&self.launch)
             && seen.attempt >= self.launch.attempt
         {
-            // A start that the server did not live to record.
+            // Starts that the server did not live to record came after crashes: every other one is recorded before it
+            // is made. A rolling restart tells by this which starts were its own.
+            let unrecorded = seen.attempt - self.launch.attempt;
             self.launch.attempt = seen.attempt;
+            self.launch.restarts += unrecorded;
+            self.crashes += unrecorded;
             return Phase::Wait(Wait::Watch);
         }
         match &self.launch.state {

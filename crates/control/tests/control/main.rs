@@ -12,6 +12,7 @@ mod life;
 mod logs;
 mod registry;
 mod rolling;
+mod rolling_meanwhile;
 mod search;
 mod tokens;
 mod try_pull;

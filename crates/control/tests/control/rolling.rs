@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Sessions of rooms of these names, in this order.
-async fn launched(world: &World, rooms: &[&str]) -> Vec<SessionId> {
+pub async fn launched(world: &World, rooms: &[&str]) -> Vec<SessionId> {
     let mut sessions = Vec::new();
     for name in rooms {
         let room = wire::RoomCreate { name: (*name).to_owned(), ..Default::default() };
@@ -28,22 +28,22 @@ async fn launched(world: &World, rooms: &[&str]) -> Vec<SessionId> {
     sessions
 }
 
-async fn ready(world: &World, sessions: &[SessionId]) {
+pub async fn ready(world: &World, sessions: &[SessionId]) {
     for session in sessions {
         world.until_state(*session, "weather", "ready").await;
     }
 }
 
-async fn begin(world: &World, service: ServiceId) -> Result<RollingRestart, Refusal> {
+pub async fn begin(world: &World, service: ServiceId) -> Result<RollingRestart, Refusal> {
     world.control.begin_rolling_restart(&world.admin, world.project, Scope::Project, service).await
 }
 
-async fn read(world: &World, service: ServiceId) -> Result<RollingRestart, Refusal> {
+pub async fn read(world: &World, service: ServiceId) -> Result<RollingRestart, Refusal> {
     world.control.rolling_restart(&world.admin, world.project, Scope::Project, service).await
 }
 
 /// Waits for its end.
-async fn ended(world: &World, service: ServiceId) -> RollingRestart {
+pub async fn ended(world: &World, service: ServiceId) -> RollingRestart {
     let mut changes = world.control.changes();
     let waited = async {
         loop {
@@ -58,7 +58,7 @@ async fn ended(world: &World, service: ServiceId) -> RollingRestart {
     tokio::time::timeout(PATIENCE, waited).await.expect("it must end")
 }
 
-fn outcomes(restart: &RollingRestart) -> Vec<(&str, RestartOutcome)> {
+pub fn outcomes(restart: &RollingRestart) -> Vec<(&str, RestartOutcome)> {
     restart.sessions.iter().map(|step| (step.room_name.as_str(), step.outcome)).collect()
 }
 
@@ -154,7 +154,7 @@ async fn a_job_that_did_its_work_does_not_stop_it() {
 }
 
 /// A service whose liveness path nobody answers.
-async fn never_ready(world: &World) -> ServiceId {
+pub async fn never_ready(world: &World) -> ServiceId {
     let mut spec = world.spec("weather", json!({}));
     spec.ports = serde_json::from_value(json!([{"num": 1, "liveness": "/healthz"}])).unwrap();
     world.service_of(spec).await
@@ -243,9 +243,10 @@ async fn only_one_at_a_time_by_who_may_run_sessions() {
     let member = world.caller(Role::Member, true).await;
     let refusal = world.control.begin_rolling_restart(&member, world.project, Scope::Project, service).await;
     assert_eq!(refusal.unwrap_err().kind, RefusalKind::Forbidden);
-    begin(&world, service).await.unwrap();
+    let running = begin(&world, service).await.unwrap();
     let refusal = begin(&world, service).await.unwrap_err();
     assert_eq!((refusal.kind, refusal.code.as_str()), (RefusalKind::Conflict, "restart_running"));
+    assert!(refusal.message.contains(&running.id.to_string()), "{refusal}");
     assert_eq!(ended(&world, service).await.state, RestartState::Stopped);
     world.end().await;
 }

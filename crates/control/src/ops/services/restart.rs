@@ -11,6 +11,7 @@ use meshkeep_store::RollingRestart;
 use super::{Scope, found, in_store};
 use crate::{
     Caller, Control,
+    caller::By,
     refusals::{not_found, refused},
 };
 
@@ -29,18 +30,27 @@ impl Control {
         id: ServiceId,
     ) -> Result<wire::RollingRestart, Refusal> {
         caller.may(project, Action::RunSessions)?;
+        let (control, by) = (self.clone(), caller.by());
+        // Else one could be recorded for an asker who has gone, and nobody would go on with it.
+        self.to_its_end(async move { control.begin_rolling(&by, scope, id).await }).await
+    }
+
+    async fn begin_rolling(&self, by: &By, scope: Scope, id: ServiceId) -> Result<wire::RollingRestart, Refusal> {
+        let project = by.project;
         let mut tx = self.store().write("begin rolling restart").await.map_err(refused)?;
         let scope = in_store(&mut tx, project, &scope).await?;
         let service = found(&mut tx, project, scope, id).await?;
         if let Some(other) = tx.newest_rolling_restart(project, id).await.map_err(refused)?
             && other.state == RestartState::Running
         {
-            let message = format!("a rolling restart of this service runs since {}", other.created_at);
+            let RollingRestart { id, actor, created_at, .. } = other;
+            let message =
+                format!("the rolling restart {id} of this service, begun by {actor}, runs since {created_at}");
             return Err(Refusal::new(RefusalKind::Conflict, "restart_running", message)
                 .hint("wait for its end; `meshkeep service restart --status` shows how far it is"));
         }
-        let begun = tx.begin_rolling_restart(project, &service, &caller.actor()).await.map_err(refused)?;
-        tx.audit(&caller.audited("service.restart", format!("{id} restart {}", begun.id))).await.map_err(refused)?;
+        let begun = tx.begin_rolling_restart(project, &service, &by.actor).await.map_err(refused)?;
+        tx.audit(&by.audited("service.restart", format!("{id} restart {}", begun.id))).await.map_err(refused)?;
         tx.commit().await.map_err(refused)?;
         self.roll(begun.clone());
         Ok(shown(begun))
