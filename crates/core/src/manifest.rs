@@ -54,6 +54,14 @@ pub struct Checked {
     pub versions: BTreeMap<SecretId, u32>,
 }
 
+impl Checked {
+    /// The version of a bound secret that a launch takes: the one that it is kept at, or else the newest.
+    #[must_use]
+    pub fn version_of(&self, secret: SecretId, newest: u32) -> u32 {
+        self.versions.get(&secret).copied().unwrap_or(newest)
+    }
+}
+
 /// Reads YAML (or JSON, which is YAML) text.
 ///
 /// # Errors

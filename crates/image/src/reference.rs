@@ -83,7 +83,7 @@ impl Reference {
     /// that it can be followed again.
     #[must_use]
     pub fn pinned(&self, digest: &Digest) -> String {
-        let name = self.written.split_once('@').map_or(&*self.written, |(name, _)| name);
+        let name = self.without_digest();
         let has_tag = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
         match &self.tag {
             Some(tag) if !has_tag => format!("{name}:{tag}@{digest}"),
@@ -95,8 +95,11 @@ impl Reference {
     #[must_use]
     pub fn followed(&self) -> Option<Self> {
         self.tag.as_ref()?;
-        let written = self.written.split_once('@').map_or(&*self.written, |(name, _)| name).to_owned();
-        Some(Self { written, digest: None, ..self.clone() })
+        Some(Self { written: self.without_digest().to_owned(), digest: None, ..self.clone() })
+    }
+
+    fn without_digest(&self) -> &str {
+        self.written.split_once('@').map_or(&*self.written, |(name, _)| name)
     }
 
     /// What stands after `/manifests/`: the digest, or else the tag.

@@ -116,16 +116,14 @@ impl Control {
     async fn turn(&self, by: &By, restart: &mut RollingRestart, position: usize) -> Result<Turn, Refusal> {
         let (session, service) = (restart.steps[position].session, restart.service);
         let Some(workload) = self.running_workload(restart, session).await? else { return Ok(over()) };
-        let before = match restart.steps[position].generation {
-            Some(before) => before,
-            None => {
-                let step = &mut restart.steps[position];
-                (step.outcome, step.generation) = (RestartOutcome::Restarting, Some(generation(&workload)));
-                self.save_step(restart, position).await?;
-                generation(&workload)
-            }
-        };
-        if generation(&workload) == before
+        let now = generation(&workload);
+        let step = &mut restart.steps[position];
+        if step.generation.is_none() {
+            (step.outcome, step.generation) = (RestartOutcome::Restarting, Some(now));
+            self.save_step(restart, position).await?;
+        }
+        // Else a server before this one restarted it.
+        if restart.steps[position].generation == Some(now)
             && let Err(refusal) = self.restart(by, session, service).await
         {
             if self.context().stopping.is_cancelled() {
@@ -176,20 +174,19 @@ impl Control {
         loop {
             changes.mark_unchanged();
             let Some(live) = self.context().live.get(id) else { return over() };
-            let is_ready = match live.state {
-                WorkloadState::Ready => true,
+            match live.state {
+                WorkloadState::Ready => {}
                 WorkloadState::Exited { code: 0 } => return Turn::Ended(RestartOutcome::Ready, None),
                 WorkloadState::Failed { reason } => return failed(&reason),
                 WorkloadState::Exited { code } => {
                     let crashed = || Refusal::new(RefusalKind::Broken, "crashed", format!("it ended with code {code}"));
                     return failed(&live.last_reason.unwrap_or_else(crashed));
                 }
-                _ => false,
-            };
-            if !is_ready {
-                // An error means that the server stops; that is awaited elsewhere.
-                let _ = changes.changed().await;
-                continue;
+                _ => {
+                    // An error means that the server stops; that is awaited elsewhere.
+                    let _ = changes.changed().await;
+                    continue;
+                }
             }
             let changed = async {
                 while self.context().live.get(id).is_some_and(|live| live.state == WorkloadState::Ready) {

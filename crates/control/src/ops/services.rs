@@ -83,18 +83,14 @@ impl Control {
         let scope = in_store(&mut tx, project, &scope).await?;
         let old = found(&mut tx, project, scope, id).await?;
         let keeps_values = manifest_values::keep_redacted(&mut spec, Some(&old.spec))?;
-        let Ruled { name, secrets } = rules::check(&mut tx, project, scope, &spec).await?;
-        if (keeps_values || !secrets.is_empty() || rules::binds(&old.spec))
+        let ruled = rules::check(&mut tx, project, scope, &spec).await?;
+        if (keeps_values || !ruled.secrets.is_empty() || rules::binds(&old.spec))
             && let Err(refusal) = caller.may(project, Action::Bind)
         {
             drop(tx);
             return Err(self.recorded(refusal, caller.audited("service.update", id.to_string())).await);
         }
-        let service = tx.save_service(project, &old, &name, &spec, &secrets).await.map_err(refused)?;
-        let object = format!("{id} revision {}", service.revision);
-        tx.audit(&caller.audited("service.update", object)).await.map_err(refused)?;
-        tx.commit().await.map_err(refused)?;
-        Ok(manifest_values::shown(service.spec))
+        saved(tx, caller, "service.update", project, &old, &spec, &ruled).await
     }
 
     /// One service.
@@ -151,6 +147,23 @@ impl Control {
         tx.audit(&caller.audited("service.delete", id.to_string())).await.map_err(refused)?;
         tx.commit().await.map_err(refused)
     }
+}
+
+/// Saves the manifest of a service that is there, checked and allowed.
+async fn saved(
+    mut tx: Tx,
+    caller: &Caller,
+    action: &str,
+    project: ProjectId,
+    old: &Service,
+    spec: &ServiceSpec,
+    ruled: &Ruled,
+) -> Result<ServiceSpec, Refusal> {
+    let service = tx.save_service(project, old, &ruled.name, spec, &ruled.secrets).await.map_err(refused)?;
+    let object = format!("{} revision {}", service.id, service.revision);
+    tx.audit(&caller.audited(action, object)).await.map_err(refused)?;
+    tx.commit().await.map_err(refused)?;
+    Ok(manifest_values::shown(service.spec))
 }
 
 async fn in_store(tx: &mut Tx, project: ProjectId, scope: &Scope) -> Result<store::Scope, Refusal> {

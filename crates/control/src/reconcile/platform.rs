@@ -12,35 +12,25 @@ use crate::probe::Probe;
 /// Where the search for a free port begins. A service has its network to itself: any port that it does not name is free.
 const FIRST_PORT: u16 = 8080;
 
+/// What every service is told; a picked port comes to it.
+const TOLD: [&str; 4] = ["MESHAGENT_PROJECT_ID", "MESHAGENT_ROOM", "MESHAGENT_SESSION_ID", "MESHAGENT_API_URL"];
+
 /// The platform's variables of one workload.
 pub(super) fn variables(launch: &Launch, service_url: &str) -> Vec<(EntryName, SecretText)> {
     let Launch { project, room, session, .. } = launch;
-    told(&launch.recipe.spec, project.to_string(), room.to_string(), session.to_string(), service_url.to_owned())
+    named(&launch.recipe.spec, [project.to_string(), room.to_string(), session.to_string(), service_url.to_owned()])
 }
 
-/// Their names, for a manifest that is launched nowhere yet, with empty values.
+/// The same for a manifest that is launched nowhere: what only a launch knows is empty.
 pub(crate) fn unlaunched(spec: &ServiceSpec) -> Vec<(EntryName, SecretText)> {
-    let mut variables = told(spec, String::new(), String::new(), String::new(), String::new());
-    variables.iter_mut().for_each(|(_, value)| *value = SecretText::new(String::new()));
-    variables
+    named(spec, Default::default())
 }
 
-fn told(
-    spec: &ServiceSpec,
-    project: String,
-    room: String,
-    session: String,
-    url: String,
-) -> Vec<(EntryName, SecretText)> {
-    let mut variables = vec![
-        ("MESHAGENT_PROJECT_ID", project),
-        ("MESHAGENT_ROOM", room),
-        ("MESHAGENT_SESSION_ID", session),
-        ("MESHAGENT_API_URL", url),
-    ];
-    variables.extend(picked_port(spec).map(|port| ("MESHAGENT_PORT", port.to_string())));
+fn named(spec: &ServiceSpec, told: [String; TOLD.len()]) -> Vec<(EntryName, SecretText)> {
+    let port = picked_port(spec).map(|port| ("MESHAGENT_PORT", port.to_string()));
     let typed = |name: &str| name.parse::<EntryName>().expect("the names above are variable names");
-    variables.into_iter().map(|(name, value)| (typed(name), SecretText::new(value))).collect()
+    let all = TOLD.into_iter().zip(told).chain(port);
+    all.map(|(name, value)| (typed(name), SecretText::new(value))).collect()
 }
 
 /// The port for `num: "*"`, when the manifest asks for one.

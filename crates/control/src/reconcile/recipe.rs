@@ -3,7 +3,7 @@
 use meshkeep_core::{
     Refusal, RefusalKind,
     id::{ProjectId, SecretId},
-    manifest,
+    manifest::{self, Checked},
     secret::SecretRef,
     service::ServiceSpec,
 };
@@ -37,19 +37,8 @@ impl Recipe {
             Err(refusal) => return Ok((recipe, Some(refusal))),
         };
         let mut missing = None;
-        let versions = checked.versions;
-        let wanted = async |tx: &mut Tx, id: SecretId| {
-            let found = tx.secret(project, id).await?;
-            let version = |newest| versions.get(&id).copied().unwrap_or(newest);
-            Ok::<_, StoreError>(found.map(|secret| SecretRef {
-                project,
-                id,
-                name: secret.name,
-                version: version(secret.version),
-            }))
-        };
-        for (position, id) in checked.secrets.into_iter().enumerate() {
-            match wanted(tx, id).await? {
+        for (position, &id) in checked.secrets.iter().enumerate() {
+            match wanted(tx, project, &checked, id).await? {
                 Some(found) => recipe.secrets.push(found),
                 None => {
                     missing
@@ -58,13 +47,25 @@ impl Recipe {
             }
         }
         if let Some(id) = checked.pull_secret {
-            recipe.pull_secret = wanted(tx, id).await?;
+            recipe.pull_secret = wanted(tx, project, &checked, id).await?;
             if recipe.pull_secret.is_none() {
                 missing.get_or_insert_with(|| deleted(&format!("`container.pull_secret` names {id}, which")));
             }
         }
         Ok((recipe, missing))
     }
+}
+
+/// The secret at the version that a launch takes; none when it was deleted.
+async fn wanted(
+    tx: &mut Tx,
+    project: ProjectId,
+    checked: &Checked,
+    id: SecretId,
+) -> Result<Option<SecretRef>, StoreError> {
+    let found = tx.secret(project, id).await?;
+    let version = |newest| checked.version_of(id, newest);
+    Ok(found.map(|secret| SecretRef { project, id, version: version(secret.version), name: secret.name }))
 }
 
 /// The refusal of a start that needs a secret which is not there any more. `what` is completed by "was deleted".

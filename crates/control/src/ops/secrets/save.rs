@@ -165,10 +165,8 @@ impl Control {
 /// Versions at which services keep it.
 async fn kept_by_services(tx: &mut Tx, secret: &Secret) -> Result<Vec<u32>, Refusal> {
     let mut kept = Vec::new();
-    for (id, user) in tx.secret_users(secret.project).await.map_err(refused)? {
-        if id != secret.id {
-            continue;
-        }
+    let users = tx.secret_users(secret.project).await.map_err(refused)?;
+    for (id, user) in users.into_iter().filter(|(id, _)| *id == secret.id) {
         // Only project services name secrets.
         let service = tx.service(secret.project, Scope::Project, user.id).await.map_err(refused)?;
         let checked = service.and_then(|service| manifest::check(&service.spec).ok());

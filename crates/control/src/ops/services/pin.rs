@@ -8,8 +8,8 @@ use meshkeep_core::{
 };
 use meshkeep_image::{ImageError, Reference};
 
-use super::{Scope, found, in_store, rules};
-use crate::{Caller, Control, manifest_values, reconcile::Recipe, refusals::refused};
+use super::{Scope, found, in_store, rules, saved};
+use crate::{Caller, Control, reconcile::Recipe, refusals::refused};
 
 impl Control {
     /// Writes the digest that the registry now has under the image's tag behind it, so that every later launch takes
@@ -86,10 +86,7 @@ impl Control {
                 .hint("look at it again; nothing was saved"));
         }
         let ruled = rules::check(&mut tx, project, scope, &spec).await?;
-        let service = tx.save_service(project, &old, &ruled.name, &spec, &ruled.secrets).await.map_err(refused)?;
-        tx.audit(&caller.audited(action, format!("{id} revision {}", service.revision))).await.map_err(refused)?;
-        tx.commit().await.map_err(refused)?;
-        Ok(manifest_values::shown(service.spec))
+        saved(tx, caller, action, project, &old, &spec, &ruled).await
     }
 }
 

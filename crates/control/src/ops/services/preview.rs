@@ -1,6 +1,6 @@
 //! What a manifest would give its service, before it is saved.
 
-use meshkeep_core::{Refusal, access::Action, id::ProjectId, manifest, service::ServiceSpec, wire};
+use meshkeep_core::{Refusal, access::Action, id::ProjectId, service::ServiceSpec, wire};
 
 use super::{Scope, in_store, rules};
 use crate::{Caller, Control, reconcile::unlaunched, refusals::refused};
@@ -24,9 +24,7 @@ impl Control {
         }
         let mut tx = self.store().read("preview environment").await.map_err(refused)?;
         let scope = in_store(&mut tx, project, &scope).await?;
-        rules::check(&mut tx, project, scope, spec).await?;
-        let checked = manifest::check(spec)?;
-        let environment = rules::environment(&mut tx, project, &checked, &unlaunched(spec)).await?;
+        let (_, environment) = rules::environment(&mut tx, project, scope, spec, &unlaunched(spec)).await?;
         Ok(environment.into())
     }
 }

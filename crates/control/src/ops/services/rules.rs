@@ -33,6 +33,23 @@ pub(super) fn binds(spec: &ServiceSpec) -> bool {
 /// # Errors
 /// `Invalid`, naming the member and the id.
 pub(super) async fn check(tx: &mut Tx, project: ProjectId, scope: Scope, spec: &ServiceSpec) -> Result<Ruled, Refusal> {
+    let (checked, _) = environment(tx, project, scope, spec, &[]).await?;
+    let secrets = checked.secrets.into_iter().chain(checked.pull_secret).collect();
+    Ok(Ruled { name: checked.name, secrets })
+}
+
+/// The same, and the environment that a launch would assemble now, but for the image's own variables, which are not known
+/// yet.
+///
+/// # Errors
+/// As [`check`]; the variable that is too large is named.
+pub(super) async fn environment(
+    tx: &mut Tx,
+    project: ProjectId,
+    scope: Scope,
+    spec: &ServiceSpec,
+    platform: &[(EntryName, SecretText)],
+) -> Result<(Checked, Environment), Refusal> {
     let checked = manifest::check(spec)?;
     if let Some(container) = &spec.container {
         container.image.parse::<Reference>().map_err(|why| Refusal::invalid("container.image", why))?;
@@ -42,30 +59,16 @@ pub(super) async fn check(tx: &mut Tx, project: ProjectId, scope: Scope, spec: &
         let secret = reference(tx, project, "container.pull_secret", id, SecretKind::Docker).await?;
         opened(tx, &secret, &checked).await?;
     }
-    environment(tx, project, &checked, &[]).await?;
-    let secrets = checked.secrets.into_iter().chain(checked.pull_secret).collect();
-    Ok(Ruled { name: checked.name, secrets })
-}
-
-/// The environment that a launch would assemble now, but for the image's own variables, which are not known yet.
-///
-/// # Errors
-/// `Invalid`, naming the member and the id, or the variable that is too large.
-pub(super) async fn environment(
-    tx: &mut Tx,
-    project: ProjectId,
-    checked: &Checked,
-    platform: &[(EntryName, SecretText)],
-) -> Result<Environment, Refusal> {
     let mut secret_keys = Vec::with_capacity(checked.secrets.len());
     for (position, id) in checked.secrets.iter().enumerate() {
         let field = format!("container.secrets[{position}]");
         let secret = reference(tx, project, &field, *id, SecretKind::Keys).await?;
-        let entries = opened(tx, &secret, checked).await?;
+        let entries = opened(tx, &secret, &checked).await?;
         secret_keys.push((secret.name, entries));
     }
     let sources = Sources { platform, secret_keys: &secret_keys, manifest: &checked.environment, ..Sources::default() };
-    assemble(&sources).map_err(|refusal| Refusal { kind: RefusalKind::Invalid, ..refusal })
+    let environment = assemble(&sources).map_err(|refusal| Refusal { kind: RefusalKind::Invalid, ..refusal })?;
+    Ok((checked, environment))
 }
 
 /// Rooms are opened to more people than projects.
@@ -105,7 +108,7 @@ async fn reference(
 /// The version that the manifest keeps it at, or the newest.
 async fn opened(tx: &mut Tx, secret: &Secret, checked: &Checked) -> Result<Entries, Refusal> {
     let Secret { project, id, version, .. } = *secret;
-    let wanted = checked.versions.get(&id).copied().unwrap_or(version);
+    let wanted = checked.version_of(id, version);
     let entries = tx.open_secret(project, id, wanted).await.map_err(refused)?;
     entries.ok_or_else(|| {
         let field = format!("metadata.annotations.{}", manifest::VERSIONS);
