@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(3600);
 /// Ended sessions that a project keeps, the newest ones.
 const ENDED_SESSIONS: u32 = 1_000;
 
-/// Events that a session keeps, the newest ones: more than a list shows at once.
+/// Events that a session keeps, the newest ones: as many as a list shows at once.
 const EVENTS: u32 = 10_000;
 
 /// Collects until the server stops.

@@ -233,7 +233,9 @@ async fn the_next_server_goes_on_and_restarts_nothing_twice() {
 async fn only_one_at_a_time_by_who_may_run_sessions() {
     let world = World::new().await;
     let service = never_ready(&world).await;
-    assert_eq!(read(&world, service).await.unwrap_err().kind, RefusalKind::NotFound);
+    let none = read(&world, service).await.unwrap_err();
+    assert_eq!(none.kind, RefusalKind::NotFound);
+    assert!(none.hint.contains("`meshkeep service restart weather`"), "{none}");
     let unknown: ServiceId = world.project.to_string().parse().unwrap();
     assert_eq!(begin(&world, unknown).await.unwrap_err().kind, RefusalKind::NotFound);
     let none = begin(&world, service).await.unwrap();
@@ -247,6 +249,7 @@ async fn only_one_at_a_time_by_who_may_run_sessions() {
     let refusal = begin(&world, service).await.unwrap_err();
     assert_eq!((refusal.kind, refusal.code.as_str()), (RefusalKind::Conflict, "restart_running"));
     assert!(refusal.message.contains(&running.id.to_string()), "{refusal}");
+    assert!(refusal.hint.contains("`meshkeep service restart weather --status`"), "{refusal}");
     assert_eq!(ended(&world, service).await.state, RestartState::Stopped);
     world.end().await;
 }

@@ -60,7 +60,7 @@ async fn what_does_not_fit_is_refused_by_its_field_and_asks_nobody() {
         (json!({"server": "h", "password": "x", "image": image}), "`username` is missing"),
         (json!({"server": "h", "username": "u", "image": image}), "`password` is missing"),
         (json!({"server": "h", "username": "u", "password": "[redacted]", "image": image}), "`password`"),
-        (json!({"secret_id": pull, "image": "Not An Image"}), "`image`"),
+        (json!({"secret_id": pull, "image": "Not An Image"}), "`image` has a path"),
         (json!({"secret_id": world.project, "image": image}), "secret"),
     ] {
         let refusal = world.control.test_pull(&world.admin, world.project, test(of)).await.unwrap_err();

@@ -11,7 +11,7 @@ use meshkeep_core::{
     secret::{PullCredential, REDACTED, SecretKind},
     wire::{PullTest, PullTested},
 };
-use meshkeep_image::{ImageError, Reference};
+use meshkeep_image::Reference;
 
 use super::read::{found, newest_entries};
 use crate::{Caller, Control, refusals::refused, secret_input};
@@ -27,8 +27,7 @@ impl Control {
     /// What does not fit, by its field; `NotFound` for the secret. What the registry says is no error.
     pub async fn test_pull(&self, caller: &Caller, project: ProjectId, test: PullTest) -> Result<PullTested, Refusal> {
         caller.may(project, Action::Bind)?;
-        let image: Reference =
-            test.image.parse().map_err(|why| Refusal::invalid("image", ImageError::Reference(why).to_string()))?;
+        let image: Reference = test.image.parse().map_err(|why| Refusal::invalid("image", why))?;
         let mut tx = self.store().write("test pull secret").await.map_err(refused)?;
         let (credential, tried) = match test.secret_id {
             Some(id) => {

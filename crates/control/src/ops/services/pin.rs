@@ -83,7 +83,7 @@ impl Control {
         let mut tx = self.store().write("save image").await.map_err(refused)?;
         if found(&mut tx, project, scope, id).await?.revision != old.revision {
             return Err(Refusal::new(RefusalKind::Stale, "stale_version", "the service was changed meanwhile")
-                .hint("look at it again; nothing was saved"));
+                .hint("look at it, then repeat this; nothing was saved"));
         }
         let ruled = rules::check(&mut tx, project, scope, &spec).await?;
         saved(tx, caller, action, project, &old, &spec, &ruled).await

@@ -9,11 +9,7 @@ use meshkeep_core::{
 use meshkeep_store::RollingRestart;
 
 use super::{Scope, found, in_store};
-use crate::{
-    Caller, Control,
-    caller::By,
-    refusals::{not_found, refused},
-};
+use crate::{Caller, Control, caller::By, refusals::refused};
 
 impl Control {
     /// Begins to restart a service in every session that runs it now, one after the other, oldest first. It goes on by
@@ -46,8 +42,10 @@ impl Control {
             let RollingRestart { id, actor, created_at, .. } = other;
             let message =
                 format!("the rolling restart {id} of this service, begun by {actor}, runs since {created_at}");
-            return Err(Refusal::new(RefusalKind::Conflict, "restart_running", message)
-                .hint("wait for its end; `meshkeep service restart --status` shows how far it is"));
+            return Err(Refusal::new(RefusalKind::Conflict, "restart_running", message).hint(format!(
+                "wait for its end; `meshkeep service restart {} --status` shows how far it is",
+                service.name
+            )));
         }
         let begun = tx.begin_rolling_restart(project, &service, &by.actor).await.map_err(refused)?;
         tx.audit(&by.audited("service.restart", format!("{id} restart {}", begun.id))).await.map_err(refused)?;
@@ -70,9 +68,13 @@ impl Control {
         caller.may(project, Action::Look)?;
         let mut tx = self.store().read("rolling restart").await.map_err(refused)?;
         let scope = in_store(&mut tx, project, &scope).await?;
-        found(&mut tx, project, scope, id).await?;
+        let service = found(&mut tx, project, scope, id).await?;
         let newest = tx.newest_rolling_restart(project, id).await.map_err(refused)?;
-        newest.map(shown).ok_or_else(|| not_found("rolling restart"))
+        newest.map(shown).ok_or_else(|| {
+            let message = format!("the service {} was never restarted in all its sessions", service.name);
+            Refusal::new(RefusalKind::NotFound, "not_found", message)
+                .hint(format!("`meshkeep service restart {}` begins it", service.name))
+        })
     }
 }
 

@@ -72,7 +72,8 @@ impl OpenEntrances {
         Self { wanted, open: HashMap::new() }
     }
 
-    /// Opens the session's, unless it is, at the bridge of this index. A session without one is still of use, so that is no failure of its launch.
+    /// Opens the session's, unless it is, at the bridge of this index. A session without one is still of use, so that is no
+    /// failure of its launch.
     pub fn ensure(&mut self, id: SessionId, gateway: Ipv4Addr, bridge: u32) {
         let Some(wanted) = &self.wanted else { return };
         if self.open.get(&id).is_some_and(|open| open.at == (gateway, bridge)) {
@@ -83,7 +84,7 @@ impl OpenEntrances {
             Ok(open) => drop(self.open.insert(id, open)),
             Err(error) => tracing::warn!(
                 session = %id, address = %gateway, port = wanted.port, %error,
-                "the session's services cannot reach this server; another program has the port"
+                "the session's services cannot reach this server; if another program has the port, give another one with `--listen`"
             ),
         }
     }

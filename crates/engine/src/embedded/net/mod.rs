@@ -4,8 +4,7 @@
 //! (`mk…`), so that several servers on one host share it.
 //! What must stay true: a service reaches the services of its own session and, through NAT, the world outside; never
 //! another session, the host (but for meshkeep's own port at the session's gateway, see `entrance`), its loopback or a
-//! metadata address. Nothing outside begins a connection to a service. A
-//! record is written before its bridge exists, and everything else that outlives a crash can be told from the links
+//! metadata address. Nothing outside begins a connection to a service. A record is written before its bridge exists, and everything else that outlives a crash can be told from the links
 //! themselves, so that the next start finds all of it.
 //!
 //! Within one session services may pretend to be each other (ARP, source addresses): they share one bridge.
