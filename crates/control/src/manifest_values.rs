@@ -7,6 +7,13 @@ use meshkeep_core::{
     service::{ContainerSpec, ServiceSpec},
 };
 
+/// Whether the manifest holds values that are sealed and not shown.
+#[must_use]
+pub fn has_sealed(spec: &ServiceSpec) -> bool {
+    let entries = spec.container.iter().flat_map(|container| &container.environment);
+    entries.into_iter().any(|entry| entry.value.is_some() && is_secret_like(&entry.name))
+}
+
 /// The manifest as it may be shown.
 #[must_use]
 pub fn shown(mut spec: ServiceSpec) -> ServiceSpec {

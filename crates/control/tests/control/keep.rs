@@ -68,6 +68,21 @@ async fn an_image_is_pinned_with_the_services_own_pull_secret_and_followed_again
 
     let unbound = world.caller(Role::Developer, false).await;
     control.pin_service(&unbound, project, Scope::Project, service).await.unwrap_err();
+    let values = json!({"environment": [{"name": "API_TOKEN", "value": "value-of-token"}]});
+    let sealed = world.service("sealed", values).await;
+    for service in [service, sealed] {
+        for pins in [true, false] {
+            let refusal = match pins {
+                true => control.pin_service(&unbound, project, Scope::Project, service).await.unwrap_err(),
+                false => control.unpin_service(&unbound, project, Scope::Project, service).await.unwrap_err(),
+            };
+            assert_eq!(refusal.kind, meshkeep_core::RefusalKind::Forbidden, "{refusal}");
+        }
+    }
+    let rows = control.audit(&world.admin, project, None, None).await.unwrap().rows;
+    let refused =
+        rows.iter().filter(|row| row.action == "service.pin" && row.outcome == "refused: not_allowed").count();
+    assert_eq!(refused, 3, "each attempt to pin is in the audit");
     let bare = world.service("bare", json!({"image": image})).await;
     let refusal = control.pin_service(&world.admin, project, Scope::Project, bare).await.unwrap_err();
     assert_eq!(refusal.code, "no_credential");

@@ -9,7 +9,7 @@ use meshkeep_core::{
 use meshkeep_image::{ImageError, Reference};
 
 use super::{Scope, found, in_store, rules, saved};
-use crate::{Caller, Control, reconcile::Recipe, refusals::refused};
+use crate::{Caller, Control, manifest_values, reconcile::Recipe, refusals::refused};
 
 impl Control {
     /// Writes the digest that the registry now has under the image's tag behind it, so that every later launch takes
@@ -64,11 +64,14 @@ impl Control {
         let mut tx = self.store().read("read image").await.map_err(refused)?;
         let scope = in_store(&mut tx, project, &scope).await?;
         let old = found(&mut tx, project, scope, id).await?;
-        if rules::binds(&old.spec) {
-            caller.may(project, Action::Bind)?;
-        }
         let (recipe, missing) = Recipe::newest(&mut tx, project, old.spec.clone()).await.map_err(refused)?;
         drop(tx);
+        // Another image is given what this one has, as with any change of the manifest.
+        if (rules::binds(&old.spec) || manifest_values::has_sealed(&old.spec))
+            && let Err(refusal) = caller.may(project, Action::Bind)
+        {
+            return Err(self.recorded(refusal, caller.audited(action, id.to_string())).await);
+        }
         if let Some(refusal) = missing {
             return Err(refusal);
         }
