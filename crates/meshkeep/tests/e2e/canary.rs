@@ -133,7 +133,7 @@ impl Observed {
             paths.extend(["", "/versions", "/usage"].map(|rest| format!("{{project}}/secrets/{secret}{rest}")));
         }
         for service in services {
-            paths.extend(["", "/manifest"].map(|rest| format!("{{project}}/services/{service}{rest}")));
+            paths.extend(["", "/manifest", "/restart"].map(|rest| format!("{{project}}/services/{service}{rest}")));
             paths.push(format!("{{project}}/sessions/{session}/services/{service}/logs"));
         }
         paths.extend(["", "/events"].map(|rest| format!("{{project}}/sessions/{session}{rest}")));
@@ -270,6 +270,14 @@ fn exercise(observed: &mut Observed, canaries: &Canaries, session: &str) {
     });
     observed.does(&["session", "restart", session, "shows"], "");
     observed.server.until(session, "readiness", |session| workload(session, "shows")["state"] == "ready");
+    let image = observed.server.registry.image();
+    assert_eq!(observed.does(&["secret", "test", "pull", &image], "")["code"], "ok");
+    assert_eq!(observed.does(&["secret", "test", "wrong", &image], "")["code"], "wrong_credential");
+    let environment = observed.does(&["service", "environment", "shows"], "");
+    assert!(environment["variables"].to_string().contains("SEALED_TOKEN"), "{environment}");
+    assert!(observed.does(&["service", "pin", "shows"], "")["container"]["image"].to_string().contains("@sha256:"));
+    observed.does(&["service", "unpin", "shows"], "");
+    assert_eq!(observed.does(&["service", "restart", "shows"], "")["state"], "done");
     kill_followers(observed, follow);
 }
 
