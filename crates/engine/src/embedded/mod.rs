@@ -25,6 +25,7 @@ mod launch;
 mod link;
 mod logs;
 pub mod net;
+mod program;
 mod proto;
 mod slot;
 mod start;
@@ -55,6 +56,7 @@ use self::{
     files::Lasting,
     ids::Ranges,
     net::{FirewallGuard, Networks},
+    program::Program,
     proto::{Command, State},
     slot::Slot,
 };
@@ -76,6 +78,7 @@ struct Inner {
     hierarchies: Hierarchies,
     cgroup_parent: String,
     boot_id: String,
+    program: Program,
     ranges: Mutex<Ranges>,
     slots: Mutex<BTreeMap<WorkloadId, Arc<Slot>>>,
     changes: watch::Sender<u64>,
@@ -103,6 +106,11 @@ impl EmbeddedEngine {
             path: PathBuf::from("/proc/sys/kernel/random/boot_id"),
             source,
         })?;
+        let program = Program::open(&config.child_program).map_err(|source| OpenError::Io {
+            what: "cannot hold the program",
+            path: config.child_program.clone(),
+            source,
+        })?;
         let (dir, entrances) = (root.join("networks"), config.entrances.clone());
         let networks = Networks::open(dir, config.subnet_pool, entrances).map_err(OpenError::Network)?;
         let networks = Arc::new(networks);
@@ -112,6 +120,7 @@ impl EmbeddedEngine {
             hierarchies,
             cgroup_parent: format!("/meshkeep-{:08x}", short_hash(root.as_os_str().as_encoded_bytes())),
             boot_id,
+            program,
             ranges: Mutex::new(Ranges::new(config.first_id)),
             slots: Mutex::default(),
             changes: watch::Sender::new(0),

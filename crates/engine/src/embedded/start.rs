@@ -3,7 +3,7 @@
 //! What must stay true: everything that a crash would leave on the host is recorded before it is made; the environment is
 //! opened last, sent once and wiped.
 
-use std::{io, os::fd::OwnedFd, path::Path, process::Stdio, sync::Arc};
+use std::{io, os::fd::OwnedFd, process::Stdio, sync::Arc};
 
 use meshkeep_core::{Refusal, RefusalKind};
 use rustix::{
@@ -18,6 +18,7 @@ use super::{
     launch::{self, Place},
     link,
     net::SessionNetwork,
+    program::Program,
     proto::{self, Delivery, Launch, State},
     slot::{Seen, Slot},
 };
@@ -160,8 +161,7 @@ async fn run(
     let (inner, slot) = (inner.clone(), slot.clone());
     let task = tokio::spawn(async move {
         let launch = proto::encode(&launch).map_err(broken("packing the launch"))?;
-        let (mut stream, child) =
-            spawn(&inner.config.child_program, listener).map_err(broken("starting a supervisor"))?;
+        let (mut stream, child) = spawn(&inner.program, listener).map_err(broken("starting a supervisor"))?;
         let sent = async {
             stream.write_all(&launch).await?;
             stream.write_all(delivery.bytes()).await
@@ -190,10 +190,11 @@ fn not_started(reason: Refusal) -> EngineError {
     }
 }
 
-fn spawn(program: &Path, listener: OwnedFd) -> io::Result<(UnixStream, tokio::process::Child)> {
+fn spawn(program: &Program, listener: OwnedFd) -> io::Result<(UnixStream, tokio::process::Child)> {
     let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let child = Command::new(program)
+    let child = Command::new(program.path())
+        .arg0("meshkeep")
         .arg("runtime-child")
         .env_clear()
         .current_dir("/")

@@ -27,8 +27,16 @@ pub(super) fn unshare_mounts() -> io::Result<()> {
 /// Maps the owners in a mount that is not attached yet through the mapping of `user_namespace`.
 pub(super) fn idmap_mount(mount: BorrowedFd<'_>, user_namespace: BorrowedFd<'_>) -> io::Result<()> {
     let namespace = u64::try_from(user_namespace.as_raw_fd()).map_err(io::Error::other)?;
-    let attributes =
-        libc::mount_attr { attr_set: libc::MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd: namespace };
+    set_mount(mount, libc::MOUNT_ATTR_IDMAP, namespace)
+}
+
+/// Nothing is written through this mount.
+pub(super) fn read_only_mount(mount: BorrowedFd<'_>) -> io::Result<()> {
+    set_mount(mount, libc::MOUNT_ATTR_RDONLY, 0)
+}
+
+fn set_mount(mount: BorrowedFd<'_>, attr_set: u64, userns_fd: u64) -> io::Result<()> {
+    let attributes = libc::mount_attr { attr_set, attr_clr: 0, propagation: 0, userns_fd };
     // SAFETY: the empty path is NUL-terminated, `attributes` lives over the call and its size is given.
     check(unsafe {
         libc::syscall(

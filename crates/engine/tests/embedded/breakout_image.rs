@@ -8,9 +8,11 @@ use std::{
 
 use libtest_mimic::Trial;
 use meshkeep_engine::{Engine as _, Workload};
+use rustix::fs::{StatVfsMountFlags, statvfs};
 
 use crate::{
     breakout::{attack, attacker, program, programs},
+    life::processes,
     place::{Place, trial},
 };
 
@@ -157,6 +159,15 @@ async fn own_program(place: &mut Place) {
             }
         }
     }
+    // Who reached it all the same could not write it, whoever they are: it is executed through a mount that is read-only.
+    let mut runs = place.of_layer("own", &["/bin/sleep", "1000"], path);
+    runs.attempt = 1;
+    place.start(&runs, &[]).await.unwrap();
+    let (_, supervisor) = processes(&runs);
+    let flags = statvfs(format!("/proc/{supervisor}/exe")).unwrap().f_flag;
+    assert!(flags.contains(StatVfsMountFlags::RDONLY), "{flags:?}");
+    let flags = statvfs(std::env::current_exe().unwrap()).unwrap().f_flag;
+    assert!(!flags.contains(StatVfsMountFlags::RDONLY), "the program's own file system is read-only: nothing is shown");
 }
 
 /// Whatever an image says of volumes, labels and annotations: these are the mounts.
