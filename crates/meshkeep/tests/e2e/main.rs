@@ -8,6 +8,7 @@ mod canary_search;
 mod crosstalk;
 mod first_service;
 mod image;
+mod image_words;
 mod leftovers;
 mod logs;
 mod loops;

@@ -13,6 +13,7 @@ use rustix::{
     net::{AddressFamily, SocketType, bind, getsockname, socket},
     process::Signal,
 };
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
@@ -40,7 +41,8 @@ impl Registry {
         // The port is free when it is chosen; another program may be faster.
         let (host, program) = (0..5).find_map(|_| start(dir.path())).expect("the registry finds a port");
         let registry = Self { host, program, dir };
-        registry.push();
+        let image = image::made();
+        registry.push("1.0", &image.join("config.json"), "");
         registry
     }
 
@@ -49,11 +51,24 @@ impl Registry {
         format!("{}/acme/weather:1.0", self.host)
     }
 
-    fn push(&self) {
-        let image = image::made();
+    /// The same layer with more said of it: members of the image's `config`, and annotations of its manifest. Answers the
+    /// reference.
+    pub fn push_with(&self, tag: &str, members: &Value, annotations: &Value) -> String {
+        let text = fs::read(image::made().join("config.json")).expect("it was made");
+        let mut config: Value = serde_json::from_slice(&text).expect("it is JSON");
+        let own = config["config"].as_object_mut().expect("an object");
+        own.extend(members.as_object().expect("an object").clone());
+        let path = self.dir.path().join("config.json");
+        fs::write(&path, config.to_string()).expect("the place can be written");
+        self.push(tag, &path, &annotations.to_string());
+        format!("{}/acme/weather:{tag}", self.host)
+    }
+
+    fn push(&self, tag: &str, config: &Path, annotations: &str) {
+        let layer = image::made().join("layer.tar.gz");
         let mut push = Command::new(image::repository().join("scripts/lib/push-image"));
-        push.arg(format!("http://{}", self.host)).args(["acme/weather", "1.0"]);
-        push.arg(image.join("config.json")).arg(image.join("layer.tar.gz"));
+        push.arg(format!("http://{}", self.host)).args(["acme/weather", tag]);
+        push.arg(config).arg(layer).env("ANNOTATIONS", annotations);
         let output = run(&mut push, &format!("{USER}:{PASSWORD}\n"));
         assert!(output.status.success(), "push-image: {}", text(&output.stderr));
     }
