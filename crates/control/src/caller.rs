@@ -7,6 +7,9 @@ use meshkeep_core::{
 };
 use meshkeep_store::AuditEntry;
 
+/// How the operator is named.
+pub(crate) const OPERATOR: &str = "operator";
+
 /// Where a request came from, for the audit and the log.
 #[derive(Clone, Debug, Default)]
 pub struct Origin {
@@ -14,6 +17,13 @@ pub struct Origin {
     pub address: String,
     /// Under which the log knows the request.
     pub request_id: String,
+}
+
+impl Origin {
+    /// As the audit says it.
+    pub(crate) fn audited(&self) -> String {
+        format!("{} request {}", self.address, self.request_id)
+    }
 }
 
 /// An authenticated caller.
@@ -43,6 +53,8 @@ pub enum Identity {
         /// The participant's name.
         name: String,
     },
+    /// As the operator, with a one-time link to Studio.
+    Operator,
 }
 
 /// Who did something and from where, as the audit names them: a caller, or a job in the name of who began it.
@@ -100,6 +112,7 @@ impl Caller {
         match &self.identity {
             Identity::ApiKey { id, name } => format!("key {name} ({id})"),
             Identity::Participant { key, name } => format!("participant {name} (key {key})"),
+            Identity::Operator => OPERATOR.to_owned(),
         }
     }
 
@@ -108,6 +121,7 @@ impl Caller {
     pub fn log_id(&self) -> String {
         match &self.identity {
             Identity::ApiKey { id, .. } | Identity::Participant { key: id, .. } => id.to_string(),
+            Identity::Operator => OPERATOR.to_owned(),
         }
     }
 
@@ -118,8 +132,7 @@ impl Caller {
 
     /// Who asks and from where.
     pub(crate) fn by(&self) -> By {
-        let Origin { address, request_id } = &self.origin;
-        By { project: self.project, actor: self.actor(), origin: format!("{address} request {request_id}") }
+        By { project: self.project, actor: self.actor(), origin: self.origin.audited() }
     }
 
     /// Refuses other projects, whether they exist or not, and actions beyond the caller's role.

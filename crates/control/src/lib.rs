@@ -23,4 +23,7 @@ mod token;
 pub use caller::{Caller, Identity, Origin};
 pub use control::{Control, Parts, Running};
 pub use jobs::RollingPace;
-pub use ops::services::{Scope, ServiceOverview};
+pub use ops::{
+    services::{Scope, ServiceOverview},
+    studio::Visitor,
+};

@@ -11,6 +11,7 @@ mod config;
 mod failure;
 mod init;
 mod serve;
+mod studio_link;
 
 use std::process::ExitCode;
 

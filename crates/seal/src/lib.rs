@@ -13,8 +13,10 @@ mod envelope;
 pub mod fuzz;
 mod keyring;
 mod root_key;
+mod token;
 
 pub use context::Context;
 pub use envelope::{OpenError, Sealed};
 pub use keyring::{KeyId, Keyring, Mac, ProjectKey};
 pub use root_key::{RootKey, RootKeyError};
+pub use token::{fingerprint, random_token};

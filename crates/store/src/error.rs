@@ -32,6 +32,14 @@ pub enum StoreError {
         /// The newest one known here.
         known: i64,
     },
+    /// Not brought up to date yet.
+    #[error("the database has schema {found}, and this version works with {known}")]
+    OlderSchema {
+        /// Its schema.
+        found: i64,
+        /// The one that is needed.
+        known: i64,
+    },
     /// Sealed under another root key.
     #[error("the database is sealed under root key {needed}, but root key {given} was given")]
     WrongKey {
@@ -92,6 +100,8 @@ impl StoreError {
                 .hint("use this data directory with `meshkeep serve`, or choose another one"),
             Self::NewerSchema { .. } => of(RefusalKind::Invalid, "newer_database")
                 .hint("start the meshkeep version that wrote it, or a newer one"),
+            Self::OlderSchema { .. } => of(RefusalKind::Invalid, "older_database")
+                .hint("start the server of this version once; it brings the database up to date"),
             Self::WrongKey { .. } => {
                 of(RefusalKind::Invalid, "wrong_root_key").hint("give the right file with `--root-key-file`")
             }

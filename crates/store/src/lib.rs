@@ -26,7 +26,8 @@ pub use nouns::{
     secret_use::SecretUse,
     service::{Scope, Service, ServiceRef},
     session::Session,
+    studio::StudioSession,
     workload::{Workload, WorkloadUpdate},
 };
-pub use open::StoreOptions;
+pub use open::{StoreOptions, StudioLink, studio_link};
 pub use tx::{Store, Tx};

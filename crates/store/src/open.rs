@@ -11,14 +11,18 @@ use std::{
     time::Duration,
 };
 
-use meshkeep_core::Clock;
+use meshkeep_core::{Clock, SecretText};
 use meshkeep_seal::Keyring;
 use sqlx::{
-    SqlitePool,
+    ConnectOptions as _, Connection as _, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::{Store, StoreError, tx::Shared};
+use crate::{
+    Store, StoreError,
+    nouns::{server, studio},
+    tx::Shared,
+};
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
@@ -112,9 +116,45 @@ async fn check_copy(file: &Path, options: &StoreOptions) -> Result<(), StoreErro
     if verdict != "ok" {
         return Err(StoreError::damaged("SQLite's own check of its structure fails"));
     }
-    crate::nouns::server::check_root_key(&pool, &options.keyring).await?;
+    server::check_root_key(&pool, &options.keyring).await?;
     pool.close().await;
     Ok(())
+}
+
+/// A link that signs the operator in to Studio, once.
+pub struct StudioLink {
+    /// Where the server was reached when it last started; `None` when it never did.
+    pub url: Option<String>,
+    /// The link's token.
+    pub token: SecretText,
+}
+
+/// Makes a link in the database of `dir`, beside a server that may have it open. It needs no root key: nothing sealed is
+/// touched. Whoever may write the file may do this.
+///
+/// # Errors
+/// No database, or one that another version of meshkeep last opened.
+pub async fn studio_link(dir: &Path, clock: &dyn Clock) -> Result<StudioLink, StoreError> {
+    let file = dir.join("meshkeep.db");
+    if !file.exists() {
+        return Err(StoreError::Missing { path: file.display().to_string() });
+    }
+    let options = SqliteConnectOptions::new().filename(&file).busy_timeout(Duration::from_secs(10));
+    let refused = |source| StoreError::Database { what: "take a link", source };
+    let mut db = options.connect().await.map_err(refused)?;
+    let found: i64 =
+        sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&mut db).await.map_err(refused)?;
+    let known = newest_schema();
+    if found > known {
+        return Err(StoreError::NewerSchema { found, known });
+    }
+    if found < known {
+        return Err(StoreError::OlderSchema { found, known });
+    }
+    let url = server::public_url(&mut db).await.map_err(refused)?;
+    let token = studio::create_link(&mut db, clock.now().as_millis()).await.map_err(refused)?;
+    db.close().await.map_err(refused)?;
+    Ok(StudioLink { url, token })
 }
 
 fn newest_schema() -> i64 {

@@ -5,11 +5,14 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use meshkeep_core::{
-    SecretText,
+    Clock, SecretText, Timestamp,
     access::{Grant, Role},
     clock::SystemClock,
     id::ProjectId,
@@ -436,4 +439,74 @@ async fn what_is_long_over_is_forgotten_and_what_runs_is_not() {
     let numbers: Vec<_> = tx.events(left[2]).await.unwrap().into_iter().map(|e| e.data["number"].clone()).collect();
     assert_eq!(numbers, [1, 2, 3]);
     tx.commit().await.unwrap();
+}
+
+/// A clock that goes when it is told to.
+#[derive(Debug, Default)]
+struct Set(AtomicI64);
+
+impl Clock for Set {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Who is signed in to Studio: as long as the clock, the key and the rows say.
+#[tokio::test]
+async fn studio_sessions_and_links_end() {
+    const HOUR: i64 = 3_600_000;
+    let place = Place::new();
+    let clock = Arc::new(Set(AtomicI64::new(1_000 * HOUR)));
+    let store = Store::create(StoreOptions { clock: clock.clone(), ..place.options() }).await.unwrap();
+    let mut tx = store.write("test").await.unwrap();
+    let project = tx.create_project("acme").await.unwrap().id;
+    let grant = Grant { role: Role::Admin, bind: true };
+    let new = NewApiKey { name: "k", description: "", grant, secret: &"s".into(), by: "test" };
+    let key = tx.create_api_key(project, new).await.unwrap().id;
+    let operator = tx.create_studio_session(None).await.unwrap();
+    let holder = tx.create_studio_session(Some(key)).await.unwrap();
+    let found = tx.studio_session(holder.expose()).await.unwrap().unwrap();
+    assert_eq!((found.key, found.is_unnoted), (Some(key), false));
+    assert_eq!(tx.studio_session(operator.expose()).await.unwrap().unwrap().key, None);
+    assert!(tx.studio_session("").await.unwrap().is_none());
+    // With its key goes the session.
+    assert!(tx.delete_api_key(project, key).await.unwrap());
+    assert!(tx.studio_session(holder.expose()).await.unwrap().is_none());
+
+    // Used now and then it lasts, but not for ever; unused it ends.
+    let unused = tx.create_studio_session(None).await.unwrap();
+    for _ in 0..15 {
+        clock.0.fetch_add(11 * HOUR, Ordering::SeqCst);
+        assert!(tx.studio_session(operator.expose()).await.unwrap().unwrap().is_unnoted);
+        tx.note_studio_session(operator.expose()).await.unwrap();
+        assert!(!tx.studio_session(operator.expose()).await.unwrap().unwrap().is_unnoted);
+    }
+    assert!(tx.studio_session(unused.expose()).await.unwrap().is_none());
+    clock.0.fetch_add(3 * HOUR, Ordering::SeqCst);
+    assert!(tx.studio_session(operator.expose()).await.unwrap().is_none());
+    let signed_out = tx.create_studio_session(None).await.unwrap();
+    tx.delete_studio_session(signed_out.expose()).await.unwrap();
+    assert!(tx.studio_session(signed_out.expose()).await.unwrap().is_none());
+
+    let (once, late) = (tx.create_studio_link().await.unwrap(), tx.create_studio_link().await.unwrap());
+    assert!(!tx.take_studio_link("0000").await.unwrap());
+    assert!(tx.take_studio_link(once.expose()).await.unwrap());
+    assert!(!tx.take_studio_link(once.expose()).await.unwrap(), "it works once");
+    clock.0.fetch_add(HOUR / 4, Ordering::SeqCst);
+    assert!(!tx.take_studio_link(late.expose()).await.unwrap(), "it is too old");
+    tx.commit().await.unwrap();
+
+    // Made beside a store that is open, as the command line does; what is kept is no token.
+    let beside = meshkeep_store::studio_link(&place.data(), &*clock).await.unwrap();
+    assert_eq!(beside.url, None);
+    for (_, bytes) in place.files() {
+        assert!(!bytes.windows(64).any(|window| window == beside.token.expose().as_bytes()));
+    }
+    let mut tx = store.write("test").await.unwrap();
+    assert!(tx.note_public_url("http://127.0.0.1:1").await.unwrap(), "the first start");
+    assert!(!tx.note_public_url("http://127.0.0.1:2").await.unwrap());
+    assert!(tx.take_studio_link(beside.token.expose()).await.unwrap());
+    tx.commit().await.unwrap();
+    let again = meshkeep_store::studio_link(&place.data(), &*clock).await.unwrap();
+    assert_eq!(again.url.as_deref(), Some("http://127.0.0.1:2"));
 }

@@ -1,7 +1,7 @@
 //! A participant token for a room. The room is made when it is not there.
 
 use meshkeep_core::{
-    Refusal,
+    Refusal, RefusalKind,
     access::{Action, Role},
     id::ProjectId,
     name::RoomName,
@@ -30,6 +30,11 @@ impl Control {
         let (id, participant) = match caller.identity() {
             Identity::ApiKey { id, name } => (*id, name),
             Identity::Participant { key, name } => (*key, name),
+            Identity::Operator => {
+                let message = "the operator has no key that could sign a participant's token";
+                return Err(Refusal::new(RefusalKind::Forbidden, "not_allowed", message)
+                    .hint("connect with an API key of the project"));
+            }
         };
         let (_, secret) = self.key(id).await?.ok_or_else(unauthenticated)?;
         let mut tx = self.store().write("connect to room").await.map_err(refused)?;

@@ -10,3 +10,4 @@ mod rooms;
 mod secrets;
 pub(crate) mod services;
 mod sessions;
+pub(crate) mod studio;

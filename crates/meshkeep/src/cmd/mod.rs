@@ -23,6 +23,7 @@ use crate::{
     failure::{EXIT_CODES, Failure},
     init::{self, InitArgs},
     serve::{self, ServeArgs},
+    studio_link::{self, StudioLinkArgs},
 };
 use output::Out;
 
@@ -51,6 +52,7 @@ struct Cli {
 enum Command {
     Init(InitArgs),
     Serve(Box<ServeArgs>),
+    StudioLink(StudioLinkArgs),
     /// Secret keys (variables of services) and pull secrets (registry credentials)
     #[command(arg_required_else_help = true)]
     Secret(Noun<secret::Verb>),
@@ -93,6 +95,7 @@ pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Init(args) => init::run(&args),
         Command::Serve(args) => serve::run(*args),
+        Command::StudioLink(args) => studio_link::run(&args),
         Command::Secret(Noun { client, verb }) => as_client(&client, async |context| secret::run(context, verb).await),
         Command::Service(Noun { client, verb }) => {
             as_client(&client, async |context| service::run(context, verb).await)

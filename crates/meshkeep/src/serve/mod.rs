@@ -64,6 +64,7 @@ async fn serve(mut config: ServerConfig, environment: Environment) -> Result<(),
     let (entrances, arrivals) = Entrances::new(config.listen.port());
     config.engine.entrances = Some(entrances);
     let parts::Opened { control, running, store } = parts::open(&config).await?;
+    let first_link = parts::first_link(&store, &config.public_url()).await?;
     let listener = listen(socket)?;
 
     let stopping = CancellationToken::new();
@@ -77,6 +78,12 @@ async fn serve(mut config: ServerConfig, environment: Environment) -> Result<(),
         version = env!("CARGO_PKG_VERSION"),
         "ready"
     );
+    if let Some(link) = first_link {
+        // To the terminal, not to the log: it is a credential, though one that works once.
+        println!(
+            "Studio: {link}\n        signs you in as the operator, once, within 15 minutes; `meshkeep studio-link` makes another"
+        );
+    }
     notify::ready(environment.notify_socket.as_deref());
 
     let signal = stop.wait().await;

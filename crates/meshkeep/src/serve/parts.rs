@@ -7,12 +7,13 @@ use meshkeep_core::clock::SystemClock;
 use meshkeep_engine::{EmbeddedEngine, Engine};
 use meshkeep_image::{Images, ImagesConfig};
 use meshkeep_seal::{Keyring, RootKey, RootKeyError};
-use meshkeep_store::{Store, StoreOptions};
+use meshkeep_store::{Store, StoreError, StoreOptions};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::{
     config::{DataDir, ServerConfig},
     failure::{Exit, Failure},
+    studio_link::format_link,
 };
 
 /// The data directory is this process's alone while it lives.
@@ -67,6 +68,20 @@ pub(super) async fn open(config: &ServerConfig) -> Result<Opened, Failure> {
             Err(failure)
         }
     }
+}
+
+/// Notes where the server is reached, and makes the operator's first link when none was noted before.
+///
+/// # Errors
+/// When the store refuses.
+pub(super) async fn first_link(store: &Store, public_url: &str) -> Result<Option<String>, Failure> {
+    let made = async {
+        let mut tx = store.write("note the URL").await?;
+        let token = if tx.note_public_url(public_url).await? { Some(tx.create_studio_link().await?) } else { None };
+        tx.commit().await?;
+        Ok::<_, StoreError>(token.map(|token| format_link(public_url, token.expose())))
+    };
+    made.await.map_err(|error| Failure::refusal(Exit::State, error.refusal()))
 }
 
 async fn open_with(

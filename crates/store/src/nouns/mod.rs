@@ -11,6 +11,7 @@ pub(crate) mod secret_use;
 pub(crate) mod server;
 pub(crate) mod service;
 pub(crate) mod session;
+pub(crate) mod studio;
 pub(crate) mod workload;
 
 use uuid::Uuid;

@@ -2,13 +2,14 @@
 
 use meshkeep_core::SecretText;
 use meshkeep_seal::{Context, KeyId, Keyring, OpenError, Sealed};
-use sqlx::SqlitePool;
+use sqlx::{SqliteConnection, SqlitePool};
 use zeroize::Zeroizing;
 
 use crate::{StoreError, Tx};
 
 const TOKEN_KEY: &str = "token_key";
 const ROOT_KEY_ID: &str = "root_key_id";
+const PUBLIC_URL: &str = "public_url";
 
 fn token_context() -> Context {
     Context::new("server-token-key")
@@ -27,6 +28,13 @@ pub(crate) async fn check_root_key(pool: &SqlitePool, keyring: &Keyring) -> Resu
         .ok_or_else(|| StoreError::damaged("it does not say which root key it is sealed under"))?;
     let given = keyring.root_id();
     if needed == given { Ok(()) } else { Err(StoreError::WrongKey { needed, given }) }
+}
+
+/// Where clients reached the server that ran last; `None` when none ever did.
+pub(crate) async fn public_url(db: &mut SqliteConnection) -> sqlx::Result<Option<String>> {
+    let value: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT value FROM server WHERE name = $1").bind(PUBLIC_URL).fetch_optional(db).await?;
+    Ok(value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 impl Tx {
@@ -59,6 +67,25 @@ impl Tx {
             .open(&token_context(), &Sealed::from_bytes(sealed))
             .map_err(|error| StoreError::unopened("the server's token key", error))?;
         text("the server's token key", plain)
+    }
+
+    /// Notes where clients reach the server that runs now; whether none ran before.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn note_public_url(&mut self, url: &str) -> Result<bool, StoreError> {
+        let failed = self.failed("");
+        let before = public_url(self.db()).await.map_err(&failed)?;
+        if before.as_deref() == Some(url) {
+            return Ok(false);
+        }
+        sqlx::query("INSERT INTO server (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2")
+            .bind(PUBLIC_URL)
+            .bind(url.as_bytes())
+            .execute(self.db())
+            .await
+            .map_err(failed)?;
+        Ok(before.is_none())
     }
 
     async fn put_server_value(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError> {

@@ -1,0 +1,62 @@
+//! `meshkeep studio-link`: a link that signs the operator in to Studio, once.
+//!
+//! It is made in the database, beside a server that runs: whoever may write that file is the operator.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use meshkeep_core::clock::SystemClock;
+use meshkeep_store::{StudioLink, studio_link};
+use serde_json::json;
+
+use crate::{
+    config::{DEFAULT_LISTEN, DataDir},
+    failure::{Exit, Failure},
+    serve::{harden, private_files},
+};
+
+/// Make a link that signs the operator in to Studio: all projects, once, within 15 minutes.
+#[derive(Debug, clap::Args)]
+pub struct StudioLinkArgs {
+    /// The server's data directory
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Makes the link and prints it.
+#[must_use]
+pub fn run(args: &StudioLinkArgs) -> ExitCode {
+    match make(args) {
+        Ok(link) => {
+            let url =
+                format_link(link.url.as_deref().unwrap_or(&format!("http://{DEFAULT_LISTEN}")), link.token.expose());
+            if args.json {
+                println!("{}", json!({ "url": url }));
+            } else {
+                println!("{url}");
+            }
+            ExitCode::SUCCESS
+        }
+        Err(failure) => failure.report(),
+    }
+}
+
+/// The address that the operator opens.
+pub fn format_link(public_url: &str, token: &str) -> String {
+    format!("{public_url}/studio/link/{token}")
+}
+
+fn make(args: &StudioLinkArgs) -> Result<StudioLink, Failure> {
+    harden().map_err(|error| Failure::host("the process could not be hardened", &error))?;
+    private_files();
+    let dir = DataDir::new(&args.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::host("cannot start", &error))?;
+    let made = runtime.block_on(studio_link(dir.path(), &SystemClock));
+    made.map_err(|error| Failure::refusal(Exit::State, error.refusal()))
+}
