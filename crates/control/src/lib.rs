@@ -24,6 +24,7 @@ pub use caller::{Caller, Identity, Origin};
 pub use control::{Control, Parts, Running};
 pub use jobs::RollingPace;
 pub use ops::{
-    services::{Scope, ServiceOverview},
+    services::{ImageCheck, Scope, ServiceOverview},
     studio::Visitor,
+    usage::Usage,
 };

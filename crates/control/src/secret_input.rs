@@ -7,7 +7,7 @@ use meshkeep_core::{
     Refusal, RefusalKind, SecretText,
     environment::check_entry,
     name::{EntryName, SecretName},
-    secret::{Entries, PullCredential, REDACTED, SHORTEST_REDACTED, SecretKind},
+    secret::{self, Entries, PullCredential, REDACTED, SecretKind},
     wire::SecretWrite,
 };
 use meshkeep_image::RegistryHost;
@@ -126,19 +126,11 @@ pub fn refuse_redacted(entries: &Entries) -> Result<(), Refusal> {
 /// What a person should know about values that are stored byte for byte.
 #[must_use]
 pub fn warnings(kind: SecretKind, entries: &Entries) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for (name, value) in entries {
-        let text = value.expose();
-        if text.ends_with('\n') {
-            warnings.push(format!("`{name}` ends with a newline; it is kept"));
-        } else if text.trim() != text {
-            warnings.push(format!("`{name}` begins or ends with a blank; it is kept"));
-        }
-        if kind == SecretKind::Keys && text.len() < SHORTEST_REDACTED {
-            warnings.push(format!("`{name}` is under {SHORTEST_REDACTED} bytes and will not be redacted from logs"));
-        }
-    }
-    warnings
+    let remarks = |(name, value): (&EntryName, &SecretText)| match kind {
+        SecretKind::Keys => secret::remarks(name.as_str(), value),
+        SecretKind::Docker => secret::blanks(name.as_str(), value.expose()),
+    };
+    entries.iter().flat_map(remarks).collect()
 }
 
 fn placeholder(name: &EntryName) -> Refusal {

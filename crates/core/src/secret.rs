@@ -141,6 +141,29 @@ const SECRET_WORDS: [&str; 16] = [
     "JWT",
 ];
 
+/// What a person should know about a value that is stored byte for byte. Never holds the value.
+#[must_use]
+pub fn remarks(name: &str, value: &SecretText) -> Vec<String> {
+    let text = value.expose();
+    let mut remarks = blanks(name, text);
+    if text.len() < SHORTEST_REDACTED {
+        remarks.push(format!("`{name}` is under {SHORTEST_REDACTED} bytes and will not be redacted from logs"));
+    }
+    remarks
+}
+
+/// The same about blanks only.
+#[must_use]
+pub fn blanks(name: &str, text: &str) -> Vec<String> {
+    if text.ends_with('\n') {
+        vec![format!("`{name}` ends with a newline; it is kept")]
+    } else if text.trim() != text {
+        vec![format!("`{name}` begins or ends with a blank; it is kept")]
+    } else {
+        Vec::new()
+    }
+}
+
 /// Whether a variable of this name likely holds a secret.
 #[must_use]
 pub fn is_secret_like(name: &str) -> bool {

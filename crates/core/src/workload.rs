@@ -68,3 +68,16 @@ pub enum SessionState {
     /// Over.
     Ended,
 }
+
+impl SessionState {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Degraded => "degraded",
+            Self::Ended => "ended",
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshkeep_core::{Clock, Timestamp};
-use meshkeep_seal::Keyring;
+use meshkeep_seal::{KeyId, Keyring};
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 
 use crate::StoreError;
@@ -60,6 +60,12 @@ impl Store {
     fn tx(&self, name: &'static str, begun: sqlx::Result<Transaction<'static, Sqlite>>) -> Result<Tx, StoreError> {
         let inner = begun.map_err(|source| StoreError::Database { what: name, source })?;
         Ok(Tx { name, inner, shared: Arc::clone(&self.0) })
+    }
+
+    /// Which root key it is sealed under.
+    #[must_use]
+    pub fn root_key_id(&self) -> KeyId {
+        self.0.keyring.root_id()
     }
 
     /// Moves the log into the database file and closes it.

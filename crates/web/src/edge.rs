@@ -20,7 +20,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use meshkeep_core::{Refusal, RefusalKind};
 use tracing::Instrument as _;
 
-use crate::{error::ApiError, metrics::Metrics};
+use crate::{error::ApiError, metrics::Metrics, studio};
 
 /// How long an answer may take to begin.
 const ANSWER_TIME: Duration = Duration::from_secs(120);
@@ -69,11 +69,12 @@ pub(crate) async fn edge(State(metrics): State<Arc<Metrics>>, mut request: Reque
     let started = Instant::now();
     let in_flight = metrics.begin();
 
+    let is_page = studio::is_page(request.uri().path());
     async {
         let response =
             if is_plain(request.uri().path()) { answer(next, request).await } else { no_route().into_response() };
         drop(in_flight);
-        let response = finish(response, &context);
+        let response = finish(response, &context, is_page);
         let (status, took) = (response.status().as_u16(), started.elapsed());
         let named = if method_is_known(&method) { method.as_str() } else { "OTHER" };
         metrics.answered(named, path, status, took);
@@ -115,24 +116,31 @@ async fn answer(next: Next, request: Request) -> Response {
 }
 
 /// Writes a refusal's body, and the headers that every answer has.
-fn finish(mut response: Response, context: &RequestContext) -> Response {
+fn finish(mut response: Response, context: &RequestContext, is_page: bool) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         if error.is_broken() {
             tracing::error!(code = error.code(), why = %error.refusal(), "refused");
         }
-        // A struct of strings always becomes JSON.
-        let body = serde_json::to_vec(&error.body(context.id())).unwrap_or_default();
+        let (body, media_type) = if is_page {
+            let Refusal { message, hint, .. } = error.refusal();
+            (studio::error_page(message, hint, context.id()).into_bytes(), "text/html; charset=utf-8")
+        } else {
+            // A struct of strings always becomes JSON.
+            (serde_json::to_vec(&error.body(context.id())).unwrap_or_default(), "application/json")
+        };
         *response.body_mut() = body.into();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-    );
+    // Only what never changes says otherwise.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    let closed = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, if is_page { studio::CSP } else { closed });
+    if is_page {
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    }
     if let Ok(id) = HeaderValue::from_str(context.id()) {
         headers.insert(REQUEST_ID, id);
     }

@@ -32,6 +32,12 @@ impl ApiError {
         self
     }
 
+    /// A page that could not be made.
+    pub(crate) fn broken_page() -> Self {
+        let refusal = Refusal::new(RefusalKind::Broken, "internal", "the page could not be made");
+        Self::from(refusal.hint("the server's log has the cause"))
+    }
+
     /// A stable word for the log.
     pub(crate) fn code(&self) -> &str {
         &self.refusal.code

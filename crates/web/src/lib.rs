@@ -19,10 +19,11 @@ mod route;
 mod router;
 mod server;
 mod state;
+mod studio;
 mod tls;
 
 pub use route::{Needs, RouteInfo};
 pub use router::{router, routes};
 pub use server::{Entrances, serve};
-pub use state::Settings;
+pub use state::{Facts, Settings};
 pub use tls::{Tls, TlsError};

@@ -11,6 +11,7 @@ use crate::{
     metrics::Metrics,
     route::RouteInfo,
     state::{Settings, WebState},
+    studio,
 };
 
 /// All routes over `control`.
@@ -22,6 +23,7 @@ pub fn router(control: Control, settings: Settings) -> Router {
         router = router.route(route.info.path, route.handler);
     }
     router
+        .merge(studio::router())
         .method_not_allowed_fallback(|| async { wrong_method() })
         .fallback(|| async { no_route() })
         .layer(middleware::from_fn_with_state(metrics, edge))

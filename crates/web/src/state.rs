@@ -13,8 +13,27 @@ use crate::metrics::Metrics;
 pub struct Settings {
     /// A proxy stands in front and appends the caller's address to `X-Forwarded-For`.
     pub behind_proxy: bool,
+    /// Browsers come by https: cookies are marked so.
+    pub is_https: bool,
+    /// What Studio tells of the server.
+    pub facts: Facts,
     /// Cancelled when the server begins to stop: answers that stream without an end then end.
     pub stopping: CancellationToken,
+}
+
+/// What an admin may know of the server.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Of meshkeep.
+    pub version: &'static str,
+    /// What runs services.
+    pub engine: &'static str,
+    /// Where everything is stored.
+    pub data_dir: String,
+    /// Where the root key is.
+    pub root_key_file: String,
+    /// Which one it is.
+    pub root_key_id: String,
 }
 
 /// The router's state; handlers extract a part of it.

@@ -38,6 +38,23 @@ impl Control {
         Ok(wire::AuditList { rows: rows.into_iter().map(shown).collect() })
     }
 
+    /// The newest rows of the project before a place, or of all; in the order they were written.
+    ///
+    /// # Errors
+    /// When the caller is no admin, or the store refuses.
+    pub async fn audit_before(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<wire::AuditList, Refusal> {
+        caller.may(project, Action::ReadAudit)?;
+        let mut tx = self.store().read("audit").await.map_err(refused)?;
+        let rows = tx.audit_rows_before(project, before, limit.min(MOST_ROWS)).await.map_err(refused)?;
+        Ok(wire::AuditList { rows: rows.into_iter().map(shown).collect() })
+    }
+
     /// Follows the chain over all rows, those of other projects too.
     ///
     /// # Errors

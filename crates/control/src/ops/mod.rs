@@ -11,3 +11,4 @@ mod secrets;
 pub(crate) mod services;
 mod sessions;
 pub(crate) mod studio;
+pub(crate) mod usage;

@@ -19,12 +19,14 @@ use crate::{
     refusals::{not_found, refused},
 };
 
+mod image_check;
 mod overview;
 mod pin;
 mod preview;
 mod restart;
 mod rules;
 
+pub use image_check::ImageCheck;
 pub use overview::ServiceOverview;
 use rules::Ruled;
 

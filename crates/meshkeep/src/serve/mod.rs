@@ -69,7 +69,10 @@ async fn serve(mut config: ServerConfig, environment: Environment) -> Result<(),
 
     let stopping = CancellationToken::new();
     let behind_proxy = config.transport == Transport::BehindProxy;
-    let router = meshkeep_web::router(control, Settings { behind_proxy, stopping: stopping.clone() });
+    let is_https = config.public_url().starts_with("https://");
+    let settings =
+        Settings { behind_proxy, is_https, facts: parts::facts(&config, &store), stopping: stopping.clone() };
+    let router = meshkeep_web::router(control, settings);
     let edge = tokio::spawn(meshkeep_web::serve(listener, arrivals, tls, router, stopping.clone()));
     tracing::info!(
         listen = %config.listen_url(),

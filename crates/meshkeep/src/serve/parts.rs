@@ -8,6 +8,7 @@ use meshkeep_engine::{EmbeddedEngine, Engine};
 use meshkeep_image::{Images, ImagesConfig};
 use meshkeep_seal::{Keyring, RootKey, RootKeyError};
 use meshkeep_store::{Store, StoreError, StoreOptions};
+use meshkeep_web::Facts;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::{
@@ -67,6 +68,17 @@ pub(super) async fn open(config: &ServerConfig) -> Result<Opened, Failure> {
             store.close().await;
             Err(failure)
         }
+    }
+}
+
+/// What Studio tells an admin of this server.
+pub(super) fn facts(config: &ServerConfig, store: &Store) -> Facts {
+    Facts {
+        version: env!("CARGO_PKG_VERSION"),
+        engine: config.engine_kind.as_str(),
+        data_dir: config.data_dir.path().display().to_string(),
+        root_key_file: config.root_key_file.display().to_string(),
+        root_key_id: store.root_key_id().to_string(),
     }
 }
 

@@ -105,14 +105,32 @@ impl Tx {
         after: Option<i64>,
         limit: u32,
     ) -> Result<Vec<AuditRow>, StoreError> {
+        let Some(after) = after else { return self.audit_rows_before(project, None, limit).await };
         let failed = self.failed("");
-        let query = match after {
-            Some(_) => "SELECT * FROM audit WHERE project_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-            None => "SELECT * FROM audit WHERE project_id = $1 AND seq > $2 ORDER BY seq DESC LIMIT $3",
-        };
-        let rows = sqlx::query(query)
+        let rows = sqlx::query("SELECT * FROM audit WHERE project_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
             .bind(project.to_string())
-            .bind(after.unwrap_or(i64::MIN))
+            .bind(after)
+            .bind(i64::from(limit))
+            .fetch_all(self.db())
+            .await
+            .map_err(failed)?;
+        rows.iter().map(read).collect()
+    }
+
+    /// The newest `limit` rows of a project before a place, or of all; in order.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn audit_rows_before(
+        &mut self,
+        project: ProjectId,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        let failed = self.failed("");
+        let rows = sqlx::query("SELECT * FROM audit WHERE project_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3")
+            .bind(project.to_string())
+            .bind(before.unwrap_or(i64::MAX))
             .bind(i64::from(limit))
             .fetch_all(self.db())
             .await

@@ -88,6 +88,17 @@ impl Tx {
         Ok(before.is_none())
     }
 
+    /// Bytes of the database file, without its log.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn database_bytes(&mut self) -> Result<u64, StoreError> {
+        let failed = self.failed("");
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(self.db()).await.map_err(&failed)?;
+        let size: i64 = sqlx::query_scalar("PRAGMA page_size").fetch_one(self.db()).await.map_err(failed)?;
+        Ok(u64::try_from(pages.saturating_mul(size)).unwrap_or_default())
+    }
+
     async fn put_server_value(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError> {
         let failed = self.failed("");
         sqlx::query("INSERT INTO server (name, value) VALUES ($1, $2)")

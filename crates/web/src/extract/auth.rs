@@ -47,7 +47,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Where the request came from: the peer, or what the operator's own proxy appended.
-fn client_address(parts: &Parts, settings: &Settings) -> String {
+pub(crate) fn client_address(parts: &Parts, settings: &Settings) -> String {
     let peer = parts.extensions.get::<Peer>();
     let forwarded = || {
         let last = parts.headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;

@@ -72,6 +72,12 @@ impl<S: Send + Sync> FromRequest<S> for YamlText {
     }
 }
 
+/// The bytes of a form of a browser.
+pub(crate) async fn form_bytes(request: Request) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    require_type(request.headers(), &["application/x-www-form-urlencoded"])?;
+    collect(request).await
+}
+
 fn require_type(headers: &HeaderMap, allowed: &[&str]) -> Result<(), ApiError> {
     let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = sent.split(';').next().unwrap_or_default().trim();

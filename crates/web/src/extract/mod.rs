@@ -7,8 +7,8 @@ mod if_match;
 mod path;
 mod query;
 
-pub(crate) use auth::{Authenticated, In};
-pub(crate) use body::{Body, Document, YamlText};
+pub(crate) use auth::{Authenticated, In, client_address};
+pub(crate) use body::{Body, Document, YamlText, form_bytes};
 pub(crate) use if_match::IfMatch;
 pub(crate) use path::{At, InScope};
 pub(crate) use query::Query;

@@ -1,5 +1,6 @@
 //! Secrets: saving, reading without values, revealing, trying against a registry, deleting.
 
+mod clashes;
 mod delete;
 mod read;
 mod save;

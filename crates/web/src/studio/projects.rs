@@ -1,0 +1,58 @@
+//! The operator's list of projects, and where a visitor begins.
+
+use askama::Template;
+use axum::{
+    Router,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use http::StatusCode;
+use meshkeep_core::{Refusal, wire};
+
+use super::{
+    frame::{Frame, Page, base, see},
+    post::Post,
+    visit::Signed,
+};
+use crate::{error::ApiError, state::WebState};
+
+pub(super) fn router() -> Router<WebState> {
+    Router::new().route("/studio/projects", get(list).post(create))
+}
+
+#[derive(Template)]
+#[template(path = "projects.html")]
+struct Projects {
+    frame: Frame,
+    projects: Vec<wire::Project>,
+    name: String,
+    refusal: Option<Refusal>,
+}
+
+/// To the services of the one project that a visitor has, or to the choice.
+pub(super) async fn home(signed: Signed) -> Result<Response, ApiError> {
+    let projects = signed.control.visitor_projects(&signed.visitor).await?;
+    match projects.as_slice() {
+        [only] => Ok(see(&format!("{}/services", base(only.id)))),
+        _ => Ok(see("/studio/projects")),
+    }
+}
+
+async fn list(signed: Signed) -> Result<Page<Projects>, ApiError> {
+    let projects = signed.control.visitor_projects(&signed.visitor).await?;
+    Ok(Page(Projects { frame: signed.frame("Projects"), projects, name: String::new(), refusal: None }))
+}
+
+async fn create(signed: Signed, Post(fields): Post) -> Result<Response, ApiError> {
+    let name = fields.one("name").unwrap_or_default();
+    match signed.control.create_project(&signed.visitor, name).await {
+        Ok(project) => Ok(see(&format!("{}/services", base(project.id)))),
+        Err(refusal) if !refusal.field.is_empty() => {
+            let projects = signed.control.visitor_projects(&signed.visitor).await?;
+            let frame = signed.frame("Projects");
+            let page = Page(Projects { frame, projects, name: name.to_owned(), refusal: Some(refusal) });
+            Ok((StatusCode::BAD_REQUEST, page).into_response())
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
+}

@@ -1,0 +1,107 @@
+//! One session: its services, their states and versions, what happened.
+
+use askama::Template;
+use axum::response::Response;
+use meshkeep_core::{
+    access::Action,
+    id::{ServiceId, SessionId},
+    wire::{self, Workload},
+};
+
+use crate::{
+    error::ApiError,
+    extract::At,
+    studio::{
+        frame::{Frame, Page, Section, see},
+        post::Post,
+        text::{bytes, class, count, look, moment},
+        visit::Visit,
+    },
+};
+
+/// Events that a page shows, the newest.
+const EVENTS: usize = 200;
+
+#[derive(Template)]
+#[template(path = "session.html")]
+pub(super) struct Show {
+    frame: Frame,
+    /// The part that changes while one looks.
+    state: State,
+}
+
+/// What is happening: rendered into the page, and again whenever it changes.
+#[derive(Template)]
+#[template(path = "session_state.html")]
+pub(super) struct State {
+    /// The session's page.
+    path: String,
+    services_path: String,
+    csrf: String,
+    may_run: bool,
+    may_read_logs: bool,
+    session: wire::Session,
+    events: Vec<wire::Event>,
+}
+
+impl State {
+    /// As it is now.
+    pub(super) async fn now(visit: &Visit, id: SessionId) -> Result<Self, ApiError> {
+        let session = visit.control.session(&visit.caller, visit.project, id).await?;
+        let mut events = visit.control.session_events(&visit.caller, visit.project, id).await?.events;
+        // Newest first.
+        events.reverse();
+        events.truncate(EVENTS);
+        let may = |action| visit.caller.may(visit.project, action).is_ok();
+        Ok(Self {
+            path: visit.session_path(id),
+            services_path: visit.path("/services"),
+            csrf: visit.csrf(),
+            may_run: may(Action::RunSessions) && session.is_active,
+            may_read_logs: may(Action::ReadLogs),
+            session,
+            events,
+        })
+    }
+
+    fn workloads(&self) -> &[Workload] {
+        self.session.workloads.as_deref().unwrap_or_default()
+    }
+
+    /// Whether a newer version of something that it uses is there.
+    fn is_behind(workload: &Workload) -> bool {
+        workload.secrets.iter().chain(&workload.pull_secret).any(|used| used.newest.is_some())
+    }
+
+    /// What an event says beside its kind.
+    fn words(event: &wire::Event) -> String {
+        let object = event.data.as_object().into_iter().flatten();
+        let shown = object.filter_map(|(name, value)| match value {
+            serde_json::Value::String(text) if !name.ends_with("_id") => Some(text.clone()),
+            serde_json::Value::Number(number) => Some(format!("{name} {number}")),
+            _ => None,
+        });
+        shown.collect::<Vec<_>>().join(" · ")
+    }
+}
+
+pub(super) async fn show(visit: Visit, At(id): At<SessionId>) -> Result<Page<Show>, ApiError> {
+    let state = State::now(&visit, id).await?;
+    let frame = visit.frame(Section::Sessions, &format!("Session in {}", state.session.room_name));
+    Ok(Page(Show { frame, state }))
+}
+
+pub(super) async fn stop(visit: Visit, At(id): At<SessionId>, Post(_): Post) -> Result<Response, ApiError> {
+    visit.control.terminate_session(&visit.caller, visit.project, id).await?;
+    Ok(see(&visit.session_path(id)))
+}
+
+pub(super) async fn restart(
+    visit: Visit,
+    At(session): At<SessionId>,
+    At(service): At<ServiceId>,
+    Post(_): Post,
+) -> Result<Response, ApiError> {
+    visit.control.restart_service(&visit.caller, visit.project, session, service).await?;
+    Ok(see(&visit.session_path(session)))
+}

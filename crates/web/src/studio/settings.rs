@@ -1,0 +1,34 @@
+//! What an admin may know of the server.
+
+use askama::Template;
+use axum::{Router, extract::State, routing::get};
+use meshkeep_control::Usage;
+use meshkeep_core::access::Action;
+
+use super::{
+    frame::{Frame, Page, Section},
+    text::bytes,
+    visit::Visit,
+};
+use crate::{
+    error::ApiError,
+    state::{Facts, Settings, WebState},
+};
+
+pub(super) fn router() -> Router<WebState> {
+    Router::new().route("/studio/projects/{project}/settings", get(show))
+}
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct Shown {
+    frame: Frame,
+    facts: Facts,
+    usage: Usage,
+}
+
+async fn show(State(settings): State<Settings>, visit: Visit) -> Result<Page<Shown>, ApiError> {
+    visit.caller.may(visit.project, Action::ReadAudit)?;
+    let usage = visit.control.usage().await?;
+    Ok(Page(Shown { frame: visit.frame(Section::Settings, "Settings"), facts: settings.facts, usage }))
+}
