@@ -64,7 +64,8 @@ on(document, "[data-editor]", "input", form => () => { form.dataset.changed = "y
 on(document, "[data-editor]", "submit", form => () => { delete form.dataset.changed; });
 addEventListener("beforeunload", event => { if (document.querySelector("[data-changed]")) event.preventDefault(); });
 
-// Parts of the editor that follow what is typed: the server makes them, as when the page is sent.
+// Parts of the editor that follow what is typed: the server makes them, as when the page is sent. (Buttons of the form are
+// named `action`, which hides its own property of that name.)
 on(document, "[data-live]", "input", form => {
   let timer, asked = 0;
   return () => {
@@ -74,7 +75,7 @@ on(document, "[data-live]", "input", form => {
       const body = new URLSearchParams(new FormData(form));
       body.set("action", "refresh");
       try {
-        const reply = await fetch(form.action, { method: "POST", body });
+        const reply = await fetch(form.getAttribute("action") ?? location.pathname, { method: "POST", body });
         if (!reply.ok || mine !== asked) return;
         const page = new DOMParser().parseFromString(await reply.text(), "text/html");
         for (const part of form.querySelectorAll("[data-part]")) {

@@ -122,7 +122,8 @@ fn finish(mut response: Response, context: &RequestContext, is_page: bool) -> Re
             tracing::error!(code = error.code(), why = %error.refusal(), "refused");
         }
         let (body, media_type) = if is_page {
-            let Refusal { message, hint, .. } = error.refusal();
+            let Refusal { code, message, hint, .. } = error.refusal();
+            let hint = if code == NO_ROUTE { "" } else { hint };
             (studio::error_page(message, hint, context.id()).into_bytes(), "text/html; charset=utf-8")
         } else {
             // A struct of strings always becomes JSON.
@@ -147,9 +148,12 @@ fn finish(mut response: Response, context: &RequestContext, is_page: bool) -> Re
     response
 }
 
+/// The code of [`no_route`]; its hint is for programs.
+const NO_ROUTE: &str = "no_route";
+
 /// 404 for what is no route.
 pub(crate) fn no_route() -> ApiError {
-    ApiError::with_status(StatusCode::NOT_FOUND, "no_route", "there is nothing under this path")
+    ApiError::with_status(StatusCode::NOT_FOUND, NO_ROUTE, "there is nothing under this path")
         .hint("GET /openapi.json lists what there is")
 }
 

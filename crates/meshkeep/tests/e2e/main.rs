@@ -18,4 +18,5 @@ mod refusals;
 mod registry;
 mod rolling;
 mod server;
+mod studio;
 mod survival;

@@ -95,6 +95,26 @@ impl Server {
         self.stop(Signal::KILL);
     }
 
+    /// Where it is reached.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The project's first key, an admin's.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The project.
+    pub fn project(&self) -> &str {
+        &self.project
+    }
+
+    /// Remembers a session that somebody else launched.
+    pub fn adopt(&mut self, session: &str) {
+        self.sessions.push(session.to_owned());
+    }
+
     /// The number of its process.
     pub fn pid(&self) -> u32 {
         self.program.as_ref().expect("it runs").pid()

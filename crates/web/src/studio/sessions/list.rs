@@ -53,19 +53,27 @@ pub(super) async fn launch(visit: Visit, Post(fields): Post) -> Result<Response,
     // A new room's name counts before the choice of one.
     let typed = fields.one("new_room").unwrap_or_default().trim();
     let room = if typed.is_empty() { fields.one("room").unwrap_or_default() } else { typed };
-    let launched = match room.parse() {
-        Ok(name) => visit.control.launch_session(&visit.caller, visit.project, name).await,
-        Err(_) if room.is_empty() => Err(Refusal::invalid("room", "is not chosen, and no new one is named")),
-        Err(why) => Err(Refusal::invalid("room", why)),
-    };
-    match launched {
-        Ok((session, _)) => Ok(see(&visit.session_path(session.id))),
+    match launched(&visit, room, !typed.is_empty()).await {
+        Ok(session) => Ok(see(&visit.session_path(session.id))),
         Err(refusal) if refusal.kind == RefusalKind::Invalid => {
             let asked = Asked { room: room.to_owned(), ..Asked::default() };
             Ok((StatusCode::BAD_REQUEST, Page(page(&visit, asked, Some(refusal)).await?)).into_response())
         }
         Err(refusal) => Err(refusal.into()),
     }
+}
+
+/// The room's session. A room that is named anew is made.
+async fn launched(visit: &Visit, room: &str, is_new: bool) -> Result<wire::Session, Refusal> {
+    if room.is_empty() {
+        return Err(Refusal::invalid("room", "is not chosen, and no new one is named"));
+    }
+    let name = room.parse().map_err(|why| Refusal::invalid("room", why))?;
+    if is_new {
+        let wanted = wire::RoomCreate { name: room.to_owned(), if_not_exists: true, ..wire::RoomCreate::default() };
+        visit.control.create_room(&visit.caller, visit.project, wanted).await?;
+    }
+    visit.control.launch_session(&visit.caller, visit.project, name).await.map(|(session, _)| session)
 }
 
 async fn page(visit: &Visit, asked: Asked, refusal: Option<Refusal>) -> Result<Sessions, ApiError> {
