@@ -9,6 +9,39 @@ pub(super) fn moment(at: &Timestamp) -> String {
     format!("<time datetime=\"{exact}\" title=\"{exact}\">{shown}</time>")
 }
 
+/// A sentence of ours, with what stands between back quotes as code. HTML.
+pub(super) fn marked(sentence: impl AsRef<str>) -> String {
+    let mut html = String::new();
+    for (place, part) in sentence.as_ref().split('`').enumerate() {
+        let is_code = place % 2 == 1;
+        html.push_str(if is_code { "<code>" } else { "" });
+        escape(part, &mut html);
+        html.push_str(if is_code { "</code>" } else { "" });
+    }
+    html
+}
+
+/// The name in an actor as the audit has it: `key first-admin (id)` is first-admin.
+pub(super) fn actor(actor: &str) -> &str {
+    let name = actor.strip_prefix("key ").or_else(|| actor.strip_prefix("participant ")).unwrap_or(actor);
+    match name.rsplit_once(" (") {
+        Some((name, id)) if id.ends_with(')') => name,
+        _ => name,
+    }
+}
+
+/// A text of the audit with its ids shortened to their ends.
+pub(super) fn brief(text: &str) -> String {
+    let is_id = |word: &str| word.len() == 36 && word.bytes().filter(|b| *b == b'-').count() == 4;
+    let short = |word: &str| if is_id(word) { format!("…{}", &word[28..]) } else { word.to_owned() };
+    text.split(' ').map(short).collect::<Vec<_>>().join(" ")
+}
+
+/// Where a row of the audit comes from, without the request.
+pub(super) fn address(origin: &str) -> &str {
+    origin.split(" request ").next().unwrap_or(origin)
+}
+
 /// Bytes in the unit that fits.
 #[expect(clippy::cast_precision_loss, reason = "shown with one digit after the point")]
 pub(super) fn bytes(count: &u64) -> String {
@@ -25,15 +58,20 @@ pub(super) fn bytes(count: &u64) -> String {
 pub(super) fn lines(typed: &SecretText) -> String {
     let mut escaped = String::with_capacity(typed.len() + 1);
     escaped.push('\n');
-    for c in typed.expose().chars() {
+    escape(typed.expose(), &mut escaped);
+    escaped
+}
+
+/// For text between tags.
+fn escape(text: &str, into: &mut String) {
+    for c in text.chars() {
         match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            c => escaped.push(c),
+            '&' => into.push_str("&amp;"),
+            '<' => into.push_str("&lt;"),
+            '>' => into.push_str("&gt;"),
+            c => into.push(c),
         }
     }
-    escaped
 }
 
 /// How a state looks: good, bad, on its way, or at rest.
@@ -102,6 +140,15 @@ mod tests {
             (count(&1, "entry", "entries"), count(&0, "entry", "entries")),
             ("1 entry".into(), "0 entries".into())
         );
+    }
+
+    #[test]
+    fn sentences_have_code_and_nothing_of_their_own() {
+        assert_eq!(marked("`a<b` may & `c"), "<code>a&lt;b</code> may &amp; <code>c</code>");
+        let id = "01a2136c-a8b2-732c-ad60-98d136e53cf6";
+        assert_eq!(actor(&format!("key first-admin ({id})")), "first-admin");
+        assert_eq!((actor("operator"), address("127.0.0.1 request x")), ("operator", "127.0.0.1"));
+        assert_eq!(brief(&format!("{id} version 2")), "…36e53cf6 version 2");
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn a_first_service_from_sign_in_to_a_rotated_value() {
     browser.sees("Session in lobby");
     // Without a look at the page again: it moves by itself.
     browser.sees("What happened");
-    browser.sees("workload.ready");
+    browser.sees("weather ready");
     let url = browser.url();
     let session = url.rsplit('/').next().expect("an id").to_owned();
     server.adopt(&session);

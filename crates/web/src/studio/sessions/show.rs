@@ -14,7 +14,7 @@ use crate::{
     studio::{
         frame::{Frame, Page, Section, see},
         post::Post,
-        text::{bytes, class, count, look, moment},
+        text::{actor, bytes, class, count, look, moment},
         visit::Visit,
     },
 };
@@ -73,15 +73,27 @@ impl State {
         workload.secrets.iter().chain(&workload.pull_secret).any(|used| used.newest.is_some())
     }
 
-    /// What an event says beside its kind.
+    /// What an event is about: a service, or the session.
+    fn about(event: &wire::Event) -> &str {
+        event.data["service"].as_str().unwrap_or("Session")
+    }
+
+    /// What it did.
+    fn did(event: &wire::Event) -> String {
+        event.kind.rsplit('.').next().unwrap_or_default().replace('_', " ")
+    }
+
+    /// What else is known of it.
     fn words(event: &wire::Event) -> String {
-        let object = event.data.as_object().into_iter().flatten();
-        let shown = object.filter_map(|(name, value)| match value {
-            serde_json::Value::String(text) if !name.ends_with("_id") => Some(text.clone()),
-            serde_json::Value::Number(number) => Some(format!("{name} {number}")),
-            _ => None,
-        });
-        shown.collect::<Vec<_>>().join(" · ")
+        let data = &event.data;
+        let mut words = Vec::new();
+        words.extend(data["message"].as_str().map(str::to_owned));
+        words.extend(data["by"].as_str().map(|by| format!("by {}", actor(by))));
+        words.extend(data["exit_code"].as_i64().map(|code| format!("with exit code {code}")));
+        words.extend(
+            data["restarts"].as_u64().filter(|restarts| *restarts > 0).map(|n| count(&n, "restart", "restarts")),
+        );
+        words.join(", ")
     }
 }
 
