@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderValue, header};
-use meshkeep_core::{access::Role, id::ProjectId};
+use meshkeep_core::{access::Action, id::ProjectId};
 
 use super::assets;
 use crate::error::ApiError;
@@ -46,8 +46,19 @@ pub(super) struct Frame {
 pub(super) struct Place {
     pub(super) id: ProjectId,
     pub(super) name: String,
-    pub(super) role: Role,
+    pub(super) sections: Vec<Section>,
 }
+
+/// Section, path below the project, name, and what one must be allowed to see it.
+pub(super) const NAVIGATION: [(Section, &str, &str, Action); 7] = [
+    (Section::Services, "services", "Services", Action::ReadServices),
+    (Section::Sessions, "sessions", "Sessions", Action::Look),
+    (Section::Rooms, "rooms", "Rooms", Action::Look),
+    (Section::Secrets, "secrets", "Secrets", Action::ReadSecrets),
+    (Section::Keys, "keys", "API keys", Action::ManageKeys),
+    (Section::Activity, "activity", "Activity", Action::ReadAudit),
+    (Section::Settings, "settings", "Settings", Action::ReadAudit),
+];
 
 impl Frame {
     /// For a page before anybody is signed in.
@@ -82,21 +93,9 @@ impl Frame {
     /// The navigation: section, path below the project, name.
     pub(super) fn navigation(&self) -> Vec<(bool, String, &'static str)> {
         let Some(project) = &self.project else { return Vec::new() };
-        let is_admin = project.role == Role::Admin;
-        let all = [
-            (Section::Services, "services", "Services", project.role >= Role::Developer),
-            (Section::Sessions, "sessions", "Sessions", true),
-            (Section::Rooms, "rooms", "Rooms", true),
-            (Section::Secrets, "secrets", "Secrets", project.role >= Role::Developer),
-            (Section::Keys, "keys", "API keys", is_admin),
-            (Section::Activity, "activity", "Activity", is_admin),
-            (Section::Settings, "settings", "Settings", is_admin),
-        ];
         let base = self.base();
-        all.into_iter()
-            .filter(|(.., shown)| *shown)
-            .map(|(section, path, name, _)| (section == self.section, format!("{base}/{path}"), name))
-            .collect()
+        let shown = NAVIGATION.iter().filter(|(section, ..)| project.sections.contains(section));
+        shown.map(|(section, path, name, _)| (*section == self.section, format!("{base}/{path}"), *name)).collect()
     }
 }
 

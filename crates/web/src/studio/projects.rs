@@ -7,7 +7,8 @@ use axum::{
     routing::get,
 };
 use http::StatusCode;
-use meshkeep_core::{Refusal, wire};
+use meshkeep_control::Caller;
+use meshkeep_core::{Refusal, access::Action, wire};
 
 use super::{
     frame::{Frame, Page, base, see},
@@ -33,9 +34,16 @@ struct Projects {
 pub(super) async fn home(signed: Signed) -> Result<Response, ApiError> {
     let projects = signed.control.visitor_projects(&signed.visitor).await?;
     match projects.as_slice() {
-        [only] => Ok(see(&format!("{}/services", base(only.id)))),
+        [only] => {
+            Ok(see(&format!("{}{}", base(only.id), first_page(&signed.control.visit(&signed.visitor, only.id).await?))))
+        }
         _ => Ok(see("/studio/projects")),
     }
+}
+
+/// The first page of a project that the visitor may see.
+pub(super) fn first_page(caller: &Caller) -> &'static str {
+    if caller.may(caller.project(), Action::ReadServices).is_ok() { "/services" } else { "/sessions" }
 }
 
 async fn list(signed: Signed) -> Result<Page<Projects>, ApiError> {

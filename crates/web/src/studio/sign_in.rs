@@ -80,7 +80,7 @@ async fn with_key(
         Ok((token, project)) => {
             // A page of another project would only refuse.
             let own = base(project);
-            let to = if to.starts_with(&own) { to } else { format!("{own}/services") };
+            let to = if to.starts_with(&own) { to } else { "/studio".to_owned() };
             Ok(signed_in(&token, &to, &settings))
         }
         Err(refusal) if refusal.kind == RefusalKind::Unauthenticated => {

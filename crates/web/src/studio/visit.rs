@@ -12,7 +12,7 @@ use meshkeep_core::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::frame::{Frame, Place, Section, base, see};
+use super::frame::{Frame, NAVIGATION, Place, Section, base, see};
 use crate::{
     edge::RequestContext,
     error::{ApiError, no_such},
@@ -114,7 +114,8 @@ impl FromRequestParts<WebState> for Visit {
         let caller = control.visit(&signed.visitor, project).await.map_err(refused)?;
         // Refuses a project that is not the key's.
         let name = control.project(&caller, project).await.map_err(refused)?.name;
-        let place = Place { id: project, name, role: caller.grant().role };
+        let may_see = NAVIGATION.iter().filter(|(.., action)| caller.may(project, *action).is_ok());
+        let place = Place { id: project, name, sections: may_see.map(|(section, ..)| *section).collect() };
         Ok(Self { control, caller, project, place, signed })
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use fantoccini::{Client, ClientBuilder, Locator, elements::Element, wd::WebDriverCompatibleCommand};
+use fantoccini::{Client, ClientBuilder, Locator, elements::Element, key::Key, wd::WebDriverCompatibleCommand};
 use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::Signal;
@@ -120,8 +120,18 @@ impl Browser {
         let path = format!(
             "(//main//*[self::button or self::a][normalize-space()='{name}'] | //header//*[self::button or self::a][normalize-space()='{name}'])[not(@hidden)][not(@aria-hidden)][1]"
         );
-        let found = self.find(Locator::XPath(&path));
-        self.runtime.block_on(found.click()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        // A page that lives may have put another button in its place meanwhile.
+        eventually(&format!("a press on {name}"), || {
+            let found = self.find(Locator::XPath(&path));
+            self.runtime.block_on(found.click()).map_err(|error| error.to_string())
+        });
+    }
+
+    /// Ticks what is labelled so.
+    #[track_caller]
+    pub fn tick(&self, label: &str) {
+        let found = self.find(Locator::XPath(&format!("//label[normalize-space()='{label}']")));
+        self.runtime.block_on(found.click()).unwrap_or_else(|error| panic!("{label}: {error}"));
     }
 
     /// Types into the field that is labelled so, from its beginning.
@@ -156,6 +166,27 @@ impl Browser {
             if (!found) return false; field.value = found.value; \
             field.dispatchEvent(new Event('input', {bubbles: true})); return true";
         assert_eq!(self.js(script, vec![json!(label), json!(option)]), true, "{label} has no {option}");
+    }
+
+    /// Types where the focus is.
+    pub fn type_keys(&self, keys: &str) {
+        self.runtime.block_on(async {
+            let field = self.client().active_element().await.expect("something has the focus");
+            field.send_keys(keys).await.expect("it takes keys");
+        });
+    }
+
+    /// Presses Tab until the focus is on what is called so: by its words, or by the name of its field.
+    #[track_caller]
+    pub fn tab_to(&self, name: &str) {
+        for _ in 0..80 {
+            self.type_keys(&Key::Tab.to_string());
+            let script = "const at = document.activeElement; return at.type === 'hidden' ? '' : (at.matches('input, textarea, select') ? at.name : at.textContent.trim())";
+            if self.js(script, vec![]) == name {
+                return;
+            }
+        }
+        panic!("Tab does not lead to {name}");
     }
 
     fn sees_label(&self, label: &str) {

@@ -6,10 +6,14 @@ use std::{fs, path::PathBuf};
 use serde_json::Value;
 
 use super::{Browser, signed_in};
-use crate::{image::repository, server::Server};
+use crate::{image::repository, registry::PASSWORD, server::Server};
 
 /// Bytes of a page that travel at most, without stylesheet and module, which stay in the browser.
 const HEAVIEST: usize = 60_000;
+
+/// What is stored; none of it may be on a page.
+const VALUES: [&str; 6] =
+    ["first-value-of-all", "eu-central-value", "eu-north-value", "another-value", "a-newer-value", "not-the-password"];
 
 const VIEWS: [(&str, u32, u32, bool); 3] =
     [("light", 1280, 900, false), ("dark", 1280, 900, true), ("narrow", 360, 740, false)];
@@ -42,6 +46,10 @@ fn every_page_is_accessible_in_both_themes_and_light() {
                 browser.picture(&dir.join(format!("{name}-{view}.png")));
             }
         }
+        let html = browser.html();
+        for value in VALUES.iter().chain(&[PASSWORD]) {
+            assert!(!html.contains(value), "{name} has the value {value}");
+        }
         let size = browser.js("return performance.getEntriesByType('navigation')[0].transferSize", vec![]);
         assert!(size.as_u64() < Some(HEAVIEST as u64), "{name} has {size} bytes");
         // A page that is not there is one of them.
@@ -55,10 +63,11 @@ fn every_page_is_accessible_in_both_themes_and_light() {
 
 /// Names and paths of all pages, of a project in which something is and something runs.
 fn furnished(server: &mut Server) -> Vec<(&'static str, String)> {
-    let weather = server.secret("weather-api-credentials", "WEATHER_API_KEY=first-value\nWEATHER_REGION=eu-central\n");
+    let weather = server
+        .secret("weather-api-credentials", "WEATHER_API_KEY=first-value-of-all\nWEATHER_REGION=eu-central-value\n");
     server.ok(
         &["secret", "keys", "update", "weather-api-credentials", "--from-env-file", "-"],
-        "WEATHER_REGION=eu-north\n",
+        "WEATHER_REGION=eu-north-value\n",
     );
     let other = server.secret("analytics", "ANALYTICS_TOKEN=another-value\nWEATHER_REGION=hidden\n");
     let pull = server.good_pull_secret();
