@@ -136,7 +136,9 @@ fn finish(mut response: Response, context: &RequestContext, is_page: bool) -> Re
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Only what never changes says otherwise.
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    if headers.get(header::CACHE_CONTROL) != Some(&studio::FOREVER) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
     let closed = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
     headers.insert(header::CONTENT_SECURITY_POLICY, if is_page { studio::CSP } else { closed });
     if is_page {

@@ -26,4 +26,5 @@ pub use route::{Needs, RouteInfo};
 pub use router::{router, routes};
 pub use server::{Entrances, serve};
 pub use state::{Facts, Settings};
+pub use studio::{PageInfo, PageNeeds, pages};
 pub use tls::{Tls, TlsError};

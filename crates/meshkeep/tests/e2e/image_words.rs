@@ -5,10 +5,9 @@ use serde_json::json;
 
 use crate::{process::eventually, server::Server};
 
-/// Prints what a container is: its mounts, devices, privileges, environment, place and processes.
-const LOOK: &str = "cut -d\" \" -f5 /proc/self/mountinfo | sort; ls -la /dev / /etc | grep -v \" [.]*$\" | cut -c1-30,58-; \
-                    grep -e Cap -e Seccomp -e NoNew /proc/self/status; env | sort; pwd; id; ls /proc | grep -c ^[0-9]; \
-                    echo seen; exec sleep 1000";
+/// Prints what a container is: its mounts, devices, files, privileges, environment, place and user.
+const LOOK: &str = "cut -d\" \" -f5 /proc/self/mountinfo | sort; stat -c \"%A %u:%g %F %t:%T %n\" /* /dev/* /etc/*; \
+                    grep -e Cap -e Seccomp -e NoNew /proc/self/status; env | sort; pwd; id; echo seen; exec sleep 1000";
 
 #[test]
 fn what_an_image_says_of_itself_changes_nothing() {

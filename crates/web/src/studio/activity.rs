@@ -1,22 +1,22 @@
 //! The audit: who did what, to what, from where.
 
 use askama::Template;
-use axum::{Router, routing::get};
-use meshkeep_core::wire;
+use meshkeep_core::{access::Action, wire};
 use serde::Deserialize;
 
 use super::{
     frame::{Frame, Page, Section},
+    pages::{PageNeeds, PageRoute},
     text::moment,
     visit::Visit,
 };
-use crate::{error::ApiError, extract::Query, state::WebState};
+use crate::{error::ApiError, extract::Query};
 
 /// Rows of a page.
 const ROWS: u32 = 100;
 
-pub(super) fn router() -> Router<WebState> {
-    Router::new().route("/studio/projects/{project}/activity", get(show))
+pub(super) fn pages() -> Vec<PageRoute> {
+    vec![PageRoute::at("/studio/projects/{project}/activity").page(PageNeeds::May(Action::ReadAudit), show)]
 }
 
 #[derive(Deserialize)]

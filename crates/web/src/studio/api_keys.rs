@@ -1,29 +1,24 @@
 //! API keys. A value is shown once, on the page that answers its making.
 
 use askama::Template;
-use axum::{
-    Router,
-    response::{IntoResponse as _, Response},
-    routing::{get, post},
-};
+use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
-use meshkeep_core::{Refusal, RefusalKind, access::Role, id::ApiKeyId, wire};
+use meshkeep_core::{Refusal, RefusalKind, access::Action, access::Role, id::ApiKeyId, wire};
 
 use super::{
     frame::{Frame, Page, Section, see},
+    pages::{PageNeeds, PageRoute},
     post::Post,
     text::moment,
     visit::Visit,
 };
-use crate::{
-    error::{ApiError, no_such},
-    state::WebState,
-};
+use crate::error::{ApiError, no_such};
 
-pub(super) fn router() -> Router<WebState> {
-    Router::new()
-        .route("/studio/projects/{project}/keys", get(list).post(create))
-        .route("/studio/projects/{project}/keys/delete", post(delete))
+pub(super) fn pages() -> Vec<PageRoute> {
+    vec![
+        PageRoute::at("/studio/projects/{project}/keys").page(PageNeeds::May(Action::ManageKeys), list).form(create),
+        PageRoute::at("/studio/projects/{project}/keys/delete").form(delete),
+    ]
 }
 
 #[derive(Template)]

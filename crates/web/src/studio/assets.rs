@@ -8,6 +8,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{edge::no_route, error::ApiError, state::WebState};
 
+/// What is under such a name never changes.
+pub(crate) const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
 struct Asset {
     /// Under which the page asks for it.
     url: String,
@@ -55,9 +58,8 @@ pub(super) fn router() -> Router<WebState> {
 
 async fn asset(Path(name): Path<String>) -> Result<impl IntoResponse, ApiError> {
     let found = ASSETS.iter().find(|asset| asset.url.rsplit('/').next() == Some(&name)).ok_or_else(no_route)?;
-    let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
     Ok((
-        [(header::CONTENT_TYPE, HeaderValue::from_static(found.media_type)), (header::CACHE_CONTROL, forever)],
+        [(header::CONTENT_TYPE, HeaderValue::from_static(found.media_type)), (header::CACHE_CONTROL, FOREVER)],
         found.bytes,
     ))
 }

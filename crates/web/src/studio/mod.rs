@@ -9,6 +9,7 @@ mod api_keys;
 mod assets;
 mod fields;
 mod frame;
+mod pages;
 mod post;
 mod projects;
 mod rooms;
@@ -22,25 +23,43 @@ mod visit;
 
 use axum::{Router, response::Redirect, routing::get};
 
+pub(crate) use assets::FOREVER;
 pub(crate) use frame::{CSP, error_page};
+use pages::PageRoute;
+pub use pages::{PageInfo, PageNeeds};
 
 use crate::state::WebState;
 
 /// All pages.
 pub(crate) fn router() -> Router<WebState> {
-    Router::new()
-        .route("/", get(|| async { Redirect::to("/studio") }))
-        .route("/studio", get(projects::home))
-        .merge(assets::router())
-        .merge(sign_in::router())
-        .merge(projects::router())
-        .merge(secrets::router())
-        .merge(services::router())
-        .merge(sessions::router())
-        .merge(rooms::router())
-        .merge(api_keys::router())
-        .merge(activity::router())
-        .merge(settings::router())
+    let mut router = Router::new().route("/", get(|| async { Redirect::to("/studio") })).merge(assets::router());
+    for page in all() {
+        router = router.route(page.info.path, page.handler);
+    }
+    router
+}
+
+/// Every page, for tests that must miss none.
+#[must_use]
+pub fn pages() -> Vec<PageInfo> {
+    all().into_iter().map(|page| page.info).collect()
+}
+
+fn all() -> Vec<PageRoute> {
+    [
+        sign_in::pages(),
+        projects::pages(),
+        secrets::pages(),
+        services::pages(),
+        sessions::pages(),
+        rooms::pages(),
+        api_keys::pages(),
+        activity::pages(),
+        settings::pages(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Whether a path is one of Studio's, so that what goes wrong there is told as a page.

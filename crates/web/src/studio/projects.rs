@@ -1,24 +1,24 @@
 //! The operator's list of projects, and where a visitor begins.
 
 use askama::Template;
-use axum::{
-    Router,
-    response::{IntoResponse as _, Response},
-    routing::get,
-};
+use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use meshkeep_control::Caller;
 use meshkeep_core::{Refusal, access::Action, wire};
 
 use super::{
     frame::{Frame, Page, base, see},
+    pages::{PageNeeds, PageRoute},
     post::Post,
     visit::Signed,
 };
-use crate::{error::ApiError, state::WebState};
+use crate::error::ApiError;
 
-pub(super) fn router() -> Router<WebState> {
-    Router::new().route("/studio/projects", get(list).post(create))
+pub(super) fn pages() -> Vec<PageRoute> {
+    vec![
+        PageRoute::at("/studio").page(PageNeeds::Visitor, home),
+        PageRoute::at("/studio/projects").page(PageNeeds::Visitor, list).form(create),
+    ]
 }
 
 #[derive(Template)]

@@ -1,27 +1,25 @@
 //! Rooms.
 
 use askama::Template;
-use axum::{
-    Router,
-    response::{IntoResponse as _, Response},
-    routing::{get, post},
-};
+use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use meshkeep_core::{Refusal, RefusalKind, access::Action, id::RoomId, wire};
 use serde::Deserialize;
 
 use super::{
     frame::{Frame, Page, Section, see},
+    pages::{PageNeeds, PageRoute},
     post::Post,
     text::{Paging, ROWS},
     visit::Visit,
 };
-use crate::{error::ApiError, extract::Query, state::WebState};
+use crate::{error::ApiError, extract::Query};
 
-pub(super) fn router() -> Router<WebState> {
-    Router::new()
-        .route("/studio/projects/{project}/rooms", get(list).post(create))
-        .route("/studio/projects/{project}/rooms/delete", post(delete))
+pub(super) fn pages() -> Vec<PageRoute> {
+    vec![
+        PageRoute::at("/studio/projects/{project}/rooms").page(PageNeeds::May(Action::Look), list).form(create),
+        PageRoute::at("/studio/projects/{project}/rooms/delete").form(delete),
+    ]
 }
 
 #[derive(Deserialize)]

@@ -1,22 +1,23 @@
 //! What an admin may know of the server.
 
 use askama::Template;
-use axum::{Router, extract::State, routing::get};
+use axum::extract::State;
 use meshkeep_control::Usage;
 use meshkeep_core::access::Action;
 
 use super::{
     frame::{Frame, Page, Section},
+    pages::{PageNeeds, PageRoute},
     text::bytes,
     visit::Visit,
 };
 use crate::{
     error::ApiError,
-    state::{Facts, Settings, WebState},
+    state::{Facts, Settings},
 };
 
-pub(super) fn router() -> Router<WebState> {
-    Router::new().route("/studio/projects/{project}/settings", get(show))
+pub(super) fn pages() -> Vec<PageRoute> {
+    vec![PageRoute::at("/studio/projects/{project}/settings").page(PageNeeds::May(Action::ReadAudit), show)]
 }
 
 #[derive(Template)]

@@ -2,10 +2,8 @@
 
 use askama::Template;
 use axum::{
-    Router,
     extract::{FromRef as _, FromRequestParts, Path, State},
     response::{IntoResponse as _, Response},
-    routing::{get, post},
 };
 use http::{StatusCode, header, request::Parts};
 use meshkeep_control::{Control, Origin};
@@ -15,6 +13,7 @@ use serde::Deserialize;
 use super::{
     frame::{Frame, Page, base, see},
     is_page,
+    pages::{PageNeeds, PageRoute},
     post::{OutsidePost, Post},
     visit::{Signed, origin, set_cookie},
 };
@@ -24,12 +23,13 @@ use crate::{
     state::{Settings, WebState},
 };
 
-pub(super) fn router() -> Router<WebState> {
-    Router::new()
-        .route("/studio/sign-in", get(page).post(with_key))
-        .route("/studio/link", post(with_link))
-        .route("/studio/link/{token}", get(link))
-        .route("/studio/sign-out", post(sign_out))
+pub(super) fn pages() -> Vec<PageRoute> {
+    vec![
+        PageRoute::at("/studio/sign-in").page(PageNeeds::Nothing, page).form(with_key),
+        PageRoute::at("/studio/link").form(with_link),
+        PageRoute::at("/studio/link/{token}").page(PageNeeds::Nothing, link),
+        PageRoute::at("/studio/sign-out").form(sign_out),
+    ]
 }
 
 #[derive(Template)]

@@ -8,5 +8,6 @@ mod secrecy;
 mod secrets;
 mod services;
 mod sessions;
+mod studio;
 mod support;
 mod tls;

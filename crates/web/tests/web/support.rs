@@ -140,6 +140,14 @@ impl App {
         Reply { status: head.status.as_u16(), headers: head.headers, body: String::from_utf8(body).unwrap() }
     }
 
+    /// What begins to come back: of an answer that goes on, no more than that.
+    pub async fn head(&self, request: Request<Body>) -> Reply {
+        let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        let goes_on = head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+        let body = if goes_on { Vec::new() } else { body.collect().await.unwrap().to_bytes().to_vec() };
+        Reply { status: head.status.as_u16(), headers: head.headers, body: String::from_utf8(body).unwrap() }
+    }
+
     pub fn request(&self, who: Who, method: &str, path: &str) -> http::request::Builder {
         let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
         match self.key(who) {

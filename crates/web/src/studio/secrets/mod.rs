@@ -8,22 +8,31 @@ mod list;
 mod pull;
 mod pull_form;
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use meshkeep_core::access::Action;
 
-use crate::state::WebState;
+use crate::studio::pages::{PageNeeds, PageRoute};
 
-pub(super) fn router() -> Router<WebState> {
-    Router::new()
-        .route("/studio/projects/{project}/secrets", get(list::keys))
-        .route("/studio/projects/{project}/secrets/new", get(edit::new).post(edit::create))
-        .route("/studio/projects/{project}/secrets/{secret}", get(edit::open).post(edit::save))
-        .route("/studio/projects/{project}/secrets/{secret}/history", get(history::show))
-        .route("/studio/projects/{project}/secrets/{secret}/roll-back", post(history::roll_back))
-        .route("/studio/projects/{project}/secrets/{secret}/delete", get(delete::ask).post(delete::delete))
-        .route("/studio/projects/{project}/pull-secrets", get(list::pull))
-        .route("/studio/projects/{project}/pull-secrets/new", get(pull::new).post(pull::create))
-        .route("/studio/projects/{project}/pull-secrets/{secret}", get(pull::open).post(pull::save))
+pub(super) fn pages() -> Vec<PageRoute> {
+    vec![
+        PageRoute::at("/studio/projects/{project}/secrets").page(PageNeeds::May(Action::ReadSecrets), list::keys),
+        PageRoute::at("/studio/projects/{project}/secrets/new")
+            .page(PageNeeds::May(Action::ManageSecrets), edit::new)
+            .form(edit::create),
+        PageRoute::at("/studio/projects/{project}/secrets/{secret}")
+            .page(PageNeeds::May(Action::ReadSecrets), edit::open)
+            .form(edit::save),
+        PageRoute::at("/studio/projects/{project}/secrets/{secret}/history")
+            .page(PageNeeds::May(Action::ReadSecrets), history::show),
+        PageRoute::at("/studio/projects/{project}/secrets/{secret}/roll-back").form(history::roll_back),
+        PageRoute::at("/studio/projects/{project}/secrets/{secret}/delete")
+            .page(PageNeeds::May(Action::ManageSecrets), delete::ask)
+            .form(delete::delete),
+        PageRoute::at("/studio/projects/{project}/pull-secrets").page(PageNeeds::May(Action::ReadSecrets), list::pull),
+        PageRoute::at("/studio/projects/{project}/pull-secrets/new")
+            .page(PageNeeds::May(Action::ManageSecrets), pull::new)
+            .form(pull::create),
+        PageRoute::at("/studio/projects/{project}/pull-secrets/{secret}")
+            .page(PageNeeds::May(Action::ReadSecrets), pull::open)
+            .form(pull::save),
+    ]
 }

@@ -166,7 +166,7 @@ impl ServiceForm {
             "remove-port" => remove(&mut self.ports, place),
             "remove-secret" => remove(&mut self.secrets, place),
             "up-secret" if place > 0 && place < self.secrets.len() => self.secrets.swap(place, place - 1),
-            "down-secret" if place + 1 < self.secrets.len() => self.secrets.swap(place, place + 1),
+            "down-secret" if place.saturating_add(1) < self.secrets.len() => self.secrets.swap(place, place + 1),
             "attach" | "up-secret" | "down-secret" => {}
             _ => return false,
         }

@@ -6,22 +6,32 @@ mod form;
 mod list;
 mod manage;
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use meshkeep_core::access::Action;
 
-use crate::state::WebState;
+use crate::studio::pages::{PageNeeds, PageRoute};
 
-pub(super) fn router() -> Router<WebState> {
-    let mut router = Router::new().route("/studio/projects/{project}/services", get(list::show));
-    // The same pages for services of the project and of one room.
-    for base in ["/studio/projects/{project}", "/studio/projects/{project}/rooms/{room}"] {
-        router = router
-            .route(&format!("{base}/services/new"), get(edit::new).post(edit::create))
-            .route(&format!("{base}/services/{{service}}"), get(edit::open).post(edit::save))
-            .route(&format!("{base}/services/{{service}}/delete"), get(manage::ask).post(manage::delete))
-            .route(&format!("{base}/services/{{service}}/restart"), post(manage::restart));
-    }
-    router
+pub(super) fn pages() -> Vec<PageRoute> {
+    vec![
+        PageRoute::at("/studio/projects/{project}/services").page(PageNeeds::May(Action::ReadServices), list::show),
+        PageRoute::at("/studio/projects/{project}/services/new")
+            .page(PageNeeds::May(Action::ManageServices), edit::new)
+            .form(edit::create),
+        PageRoute::at("/studio/projects/{project}/services/{service}")
+            .page(PageNeeds::May(Action::ReadServices), edit::open)
+            .form(edit::save),
+        PageRoute::at("/studio/projects/{project}/services/{service}/delete")
+            .page(PageNeeds::May(Action::ManageServices), manage::ask)
+            .form(manage::delete),
+        PageRoute::at("/studio/projects/{project}/services/{service}/restart").form(manage::restart),
+        PageRoute::at("/studio/projects/{project}/rooms/{room}/services/new")
+            .page(PageNeeds::May(Action::ManageServices), edit::new)
+            .form(edit::create),
+        PageRoute::at("/studio/projects/{project}/rooms/{room}/services/{service}")
+            .page(PageNeeds::May(Action::ReadServices), edit::open)
+            .form(edit::save),
+        PageRoute::at("/studio/projects/{project}/rooms/{room}/services/{service}/delete")
+            .page(PageNeeds::May(Action::ManageServices), manage::ask)
+            .form(manage::delete),
+        PageRoute::at("/studio/projects/{project}/rooms/{room}/services/{service}/restart").form(manage::restart),
+    ]
 }

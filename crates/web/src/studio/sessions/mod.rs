@@ -5,20 +5,23 @@ mod live;
 mod log;
 mod show;
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use meshkeep_core::access::Action;
 
-use crate::state::WebState;
+use crate::studio::pages::{PageNeeds, PageRoute};
 
-pub(super) fn router() -> Router<WebState> {
-    Router::new()
-        .route("/studio/projects/{project}/sessions", get(list::show).post(list::launch))
-        .route("/studio/projects/{project}/sessions/{session}", get(show::show))
-        .route("/studio/projects/{project}/sessions/{session}/live", get(live::follow))
-        .route("/studio/projects/{project}/sessions/{session}/stop", post(show::stop))
-        .route("/studio/projects/{project}/sessions/{session}/services/{service}/restart", post(show::restart))
-        .route("/studio/projects/{project}/sessions/{session}/services/{service}/log", get(log::show))
-        .route("/studio/projects/{project}/sessions/{session}/services/{service}/log.txt", get(log::text))
+pub(super) fn pages() -> Vec<PageRoute> {
+    vec![
+        PageRoute::at("/studio/projects/{project}/sessions")
+            .page(PageNeeds::May(Action::Look), list::show)
+            .form(list::launch),
+        PageRoute::at("/studio/projects/{project}/sessions/{session}").page(PageNeeds::May(Action::Look), show::show),
+        PageRoute::at("/studio/projects/{project}/sessions/{session}/live")
+            .page(PageNeeds::May(Action::Look), live::follow),
+        PageRoute::at("/studio/projects/{project}/sessions/{session}/stop").form(show::stop),
+        PageRoute::at("/studio/projects/{project}/sessions/{session}/services/{service}/restart").form(show::restart),
+        PageRoute::at("/studio/projects/{project}/sessions/{session}/services/{service}/log")
+            .page(PageNeeds::May(Action::ReadLogs), log::show),
+        PageRoute::at("/studio/projects/{project}/sessions/{session}/services/{service}/log.txt")
+            .page(PageNeeds::May(Action::ReadLogs), log::text),
+    ]
 }
