@@ -1,6 +1,6 @@
 //! Where two secret keys of one service have an entry of the same name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use meshkeep_core::{
     Refusal,
@@ -14,8 +14,8 @@ use super::read::found;
 use crate::{Caller, Control, refusals::refused};
 
 impl Control {
-    /// One sentence for each entry of the secret that hides another secret key's in a service, or is hidden there. Of
-    /// several secret keys the later one counts.
+    /// One sentence for each entry of the secret that hides another secret key's in a service, or is hidden there; with
+    /// `also` the entries that it may get as well. Of several secret keys the later one counts.
     ///
     /// # Errors
     /// `NotFound`.
@@ -24,13 +24,16 @@ impl Control {
         caller: &Caller,
         project: ProjectId,
         id: SecretId,
+        also: &[String],
     ) -> Result<Vec<String>, Refusal> {
         caller.may(project, Action::ReadSecrets)?;
         let mut tx = self.store().read("secret clashes").await.map_err(refused)?;
         let secret = found(&mut tx, project, id).await?;
         let users = tx.secret_users(project).await.map_err(refused)?;
         let mut clashes = Vec::new();
-        let mut known = BTreeMap::from([(id, secret.clone())]);
+        let mut names: BTreeSet<String> = secret.summary.0.keys().map(ToString::to_string).collect();
+        names.extend(also.iter().cloned());
+        let mut known = BTreeMap::new();
         for (_, user) in users.into_iter().filter(|(used, _)| *used == id) {
             // Only project services name secrets.
             let service = tx.service(project, Scope::Project, user.id).await.map_err(refused)?;
@@ -46,17 +49,15 @@ impl Control {
             for (place, other) in checked.secrets.iter().enumerate().filter(|(_, other)| **other != id) {
                 let Some(other) = known.get(other) else { continue };
                 let hides = own.is_some_and(|own| own > place);
-                clashes.extend(shared(&secret, other).map(|name| match hides {
-                    true => format!("In {}, `{name}` hides the one of {}.", user.name, other.name),
-                    false => format!("In {}, `{name}` is hidden by the one of {}.", user.name, other.name),
-                }));
+                let does = if hides { "hides" } else { "is hidden by" };
+                let sentence = |name: &String| format!("In {}, `{name}` {does} the one of {}.", user.name, other.name);
+                clashes.extend(names.iter().filter(|name| has(other, name)).map(sentence));
             }
         }
         Ok(clashes)
     }
 }
 
-/// Names that both have.
-fn shared<'a>(one: &'a Secret, other: &'a Secret) -> impl Iterator<Item = String> + 'a {
-    one.summary.0.keys().filter(|name| other.summary.0.contains_key(*name)).map(ToString::to_string)
+fn has(secret: &Secret, name: &str) -> bool {
+    secret.summary.0.keys().any(|known| known.as_str() == name)
 }

@@ -42,6 +42,49 @@ fn the_second_of_two_editors_is_told_and_loses_nothing() {
 }
 
 #[test]
+fn a_clash_is_told_before_it_is_saved_and_a_mistake_beside_its_field() {
+    let server = Server::new();
+    let first = server.secret("first", "SHARED=a-first-value\n");
+    let second = server.secret("second", "OTHER=another-value\n");
+    let image = server.registry.image();
+    let service = server.service("weather", &format!("image: {image}\nsecrets: [{first}, {second}]"));
+    let browser = signed_in(&server);
+    let project = format!("{}/studio/projects/{}", server.url(), server.project());
+    browser.open(&format!("{project}/secrets/{second}"));
+    browser.fill("Paste or drop a .env", "SHARED=' a-blank-before'\n");
+    browser.press("Preview");
+    browser.sees("In weather, SHARED hides the one of first.");
+    browser.sees("SHARED begins or ends with a blank");
+    browser.fill("Paste or drop a .env", "FINE=1\nthis is no entry\n");
+    browser.press("Save");
+    browser.sees("line 2: there is no `=`");
+    browser.fill("Paste or drop a .env", "");
+    browser.fill_nth("Name", 1, "NOT A NAME");
+    browser.fill("Value", "some-value");
+    browser.press("Save");
+    browser.sees("the name may hold only");
+
+    browser.open(&format!("{project}/services/{service}"));
+    browser.fill("Memory", "much");
+    browser.press("Save");
+    browser.sees("meshkeep.memory");
+    let beside =
+        browser.js("return document.getElementById('memory').parentElement.querySelector('.wrong')?.innerText", vec![]);
+    assert!(beside.as_str().is_some_and(|said| said.contains("meshkeep.memory")), "{beside}");
+    browser.fill("Memory", "64Mi");
+    browser.fill("Reference", "Not An Image");
+    browser.press("Save");
+    let beside = browser.js("return document.getElementById('image').getAttribute('aria-invalid')", vec![]);
+    assert_eq!(beside, "true");
+    browser.press("YAML");
+    browser.sees("Manifest");
+    browser.js("const at = document.getElementById('yaml'); at.value = at.value.replace('kind: Service', 'kind: Service\\nnonsense: 1')", vec![]);
+    browser.press("Save");
+    browser.sees("nonsense");
+    server.end();
+}
+
+#[test]
 fn who_may_not_bind_sees_names_and_changes_nothing_of_them() {
     let mut server = Server::new();
     let secret = server.secret("credentials", "TOKEN=some-value\n");

@@ -89,6 +89,11 @@ impl Form {
         self.rows.extend((0..BLANK_ROWS).map(|_| Row::default()));
     }
 
+    /// Names whose values are stored.
+    pub(super) fn stored_names(&self) -> Vec<String> {
+        self.rows.iter().filter(|row| row.is_stored).map(|row| row.name.clone()).collect()
+    }
+
     /// What a save would set and remove; `None` when something does not fit, which then stands beside its field.
     pub(super) fn patch(&mut self) -> Option<SecretPatch> {
         let mut set = BTreeMap::new();

@@ -7,6 +7,7 @@ mod history;
 mod list;
 mod pull;
 mod pull_form;
+mod stored;
 
 use meshkeep_core::access::Action;
 

@@ -1,63 +1,41 @@
 //! The editor of an image pull secret, and the try against its registry.
 
-use askama::Template;
-use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
-use meshkeep_core::{
-    Refusal, RefusalKind, Timestamp,
-    access::Action,
-    id::SecretId,
-    secret::SecretKind,
-    wire::{PullTest, PullTested, SecretItem, SecretPatch, SecretSaved, SecretWrite, status_of},
+use super::{
+    pull_form::{PRESETS, PullForm},
+    stored::{After, Said, Stored},
 };
-use serde::Deserialize;
-
-use super::pull_form::{PRESETS, PullForm};
 use crate::{
-    error::{ApiError, no_such},
+    error::ApiError,
     extract::{At, Query},
     studio::{
         fields::Fields,
         frame::{Frame, Page, Section, see},
         post::Post,
-        text::{count, lines, moment},
+        text::lines,
         visit::Visit,
     },
+};
+use askama::Template;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use meshkeep_core::{
+    Refusal, RefusalKind,
+    access::Action,
+    id::SecretId,
+    secret::SecretKind,
+    wire::{PullTest, PullTested, SecretPatch, SecretSaved, SecretWrite, status_of},
 };
 
 #[derive(Template)]
 #[template(path = "pull_secret.html")]
 pub(super) struct Editor {
     frame: Frame,
+    /// None for one that is not saved yet.
     stored: Option<Stored>,
     may_manage: bool,
     form: PullForm,
-    refusal: Option<Refusal>,
-    stale: bool,
     tested: Option<PullTested>,
-    saved: Option<Saved>,
-}
-
-/// What came of a save.
-struct Saved {
-    version: u32,
-    /// Sessions that use an older one.
-    older: u32,
-}
-
-struct Stored {
-    id: SecretId,
-    version: u32,
-    updated_at: Timestamp,
-    updated_by: String,
-    used_by: Vec<String>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct After {
-    saved: Option<u32>,
-    #[serde(default)]
-    older: u32,
+    said: Said,
 }
 
 pub(super) async fn new(visit: Visit) -> Result<Page<Editor>, ApiError> {
@@ -90,8 +68,7 @@ pub(super) async fn open(
     Query(after): Query<After>,
 ) -> Result<Page<Editor>, ApiError> {
     let (stored, form) = find(&visit, id).await?;
-    let saved = after.saved.map(|version| Saved { version, older: after.older });
-    Ok(Page(Editor { saved, ..editor(&visit, Some(stored), form) }))
+    Ok(Page(Editor { said: after.into(), ..editor(&visit, Some(stored), form) }))
 }
 
 pub(super) async fn save(visit: Visit, At(id): At<SecretId>, Post(fields): Post) -> Result<Response, ApiError> {
@@ -109,7 +86,7 @@ pub(super) async fn save(visit: Visit, At(id): At<SecretId>, Post(fields): Post)
             let (stored, _) = find(&visit, stored_id).await?;
             if refusal.kind == RefusalKind::Stale {
                 form.version = stored.version;
-                let page = Editor { stale: true, ..editor(&visit, Some(stored), form) };
+                let page = Editor { said: Said::stale(), ..editor(&visit, Some(stored), form) };
                 return Ok((StatusCode::CONFLICT, Page(page)).into_response());
             }
             refused(&visit, Some(stored), form, refusal)
@@ -133,7 +110,7 @@ async fn tried(
             match visit.control.test_pull(&visit.caller, visit.project, test_of(&form, stored.as_ref())).await {
                 Ok(tested) => Ok(Ok(Editor { tested: Some(tested), ..editor(visit, stored, form) })),
                 Err(refusal) if refusal.kind == RefusalKind::Invalid => {
-                    Ok(Ok(Editor { refusal: Some(refusal), ..editor(visit, stored, form) }))
+                    Ok(Ok(Editor { said: Said::refused(refusal), ..editor(visit, stored, form) }))
                 }
                 Err(refusal) => Err(refusal.into()),
             }
@@ -169,7 +146,7 @@ fn refused(visit: &Visit, stored: Option<Stored>, form: PullForm, refusal: Refus
         return Err(refusal.into());
     }
     let status = StatusCode::from_u16(status_of(refusal.kind)).unwrap_or(StatusCode::BAD_REQUEST);
-    let page = Editor { refusal: Some(refusal), ..editor(visit, stored, form) };
+    let page = Editor { said: Said::refused(refusal), ..editor(visit, stored, form) };
     Ok((status, Page(page)).into_response())
 }
 
@@ -177,21 +154,11 @@ fn editor(visit: &Visit, stored: Option<Stored>, form: PullForm) -> Editor {
     let title = if stored.is_some() { form.name.as_str() } else { "New image pull secret" };
     let frame = visit.frame(Section::Secrets, title);
     let may_manage = visit.caller.may(visit.project, Action::ManageSecrets).is_ok();
-    Editor { frame, stored, may_manage, form, refusal: None, stale: false, tested: None, saved: None }
+    Editor { frame, stored, may_manage, form, tested: None, said: Said::default() }
 }
 
 async fn find(visit: &Visit, id: SecretId) -> Result<(Stored, PullForm), ApiError> {
-    let item = visit.control.secret(&visit.caller, visit.project, id).await?;
-    let SecretItem { name, kind: SecretKind::Docker, data, detail: Some(detail), .. } = item else {
-        return Err(no_such("image pull secret"));
-    };
-    let form = PullForm::of(name.as_str(), detail.version, &data);
-    let stored = Stored {
-        id,
-        version: detail.version,
-        updated_at: detail.updated_at,
-        updated_by: detail.updated_by,
-        used_by: detail.used_by,
-    };
+    let (stored, item) = Stored::find(visit, id, SecretKind::Docker).await?;
+    let form = PullForm::of(item.name.as_str(), stored.version, &item.data);
     Ok((stored, form))
 }
