@@ -30,7 +30,7 @@ fn a_service_gets_exactly_its_own_secrets_and_newer_ones_at_a_restart() {
     let shown = server.ok(&["session", "launch", "lobby", "--wait", "--timeout", "60"], "");
     assert!(shown.contains("of room lobby: ready") && shown.contains("weather (version 1)"), "{shown}");
     let session = server.launch("lobby");
-    let log = server.log(&session, "weather");
+    let log = server.log_with(&session, "weather", "serving on port 8000");
     for (name, value) in [("WEATHER_API_KEY", "first $HOME \"value\""), ("WEATHER_PEM", "-----\nline two\n-----")] {
         let line = format!("{name} sha256 {}", sha256(value));
         assert!(log.lines().any(|said| said == line), "`{line}` is not in: {log}");
@@ -49,7 +49,7 @@ fn a_service_gets_exactly_its_own_secrets_and_newer_ones_at_a_restart() {
         let workload = workload(session, "weather");
         workload["state"] == "ready" && workload["secrets"][0]["version"] == 2
     });
-    assert!(server.log(&session, "weather").contains(&line));
+    server.log_with(&session, "weather", &line);
 
     let said = server.said();
     for value in ["first $HOME", "second-value", "line two", PASSWORD] {

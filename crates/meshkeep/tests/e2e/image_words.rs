@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::{process::eventually, server::Server};
+use crate::server::Server;
 
 /// Prints what a container is: its mounts, devices, files, privileges, environment, place and user.
 const LOOK: &str = "cut -d\" \" -f5 /proc/self/mountinfo | sort; stat -c \"%A %u:%g %F %t:%T %n\" /* /dev/* /etc/*; \
@@ -47,10 +47,7 @@ fn what_an_image_says_of_itself_changes_nothing() {
     }
     let session = server.launch("lobby");
     let [plain, wordy] = ["plain", "wordy"].map(|name| {
-        let log = eventually("what it sees", || {
-            let log = server.log(&session, name);
-            if log.ends_with("seen\n") { Ok(log) } else { Err(log) }
-        });
+        let log = server.log_with(&session, name, "\nseen\n");
         // Each is called by its service's name, whatever its image says.
         log.replace(name, "NAME")
     });

@@ -26,7 +26,7 @@ fn a_service_on_loop_devices_starts_and_leaves_none() {
     server.until_ready(&session);
     let dir = server.data_dir();
     assert!(!devices(&dir).is_empty(), "its layers are not on loop devices");
-    assert!(server.log(&session, "weather").contains("serving on port 8000"));
+    server.log_with(&session, "weather", "serving on port 8000");
     server.ok(&["session", "terminate", &session], "");
     assert_eq!(devices(&dir), Vec::<String>::new(), "after the session");
     server.end();

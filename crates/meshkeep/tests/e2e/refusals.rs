@@ -59,7 +59,7 @@ fn each_reason_has_its_code_and_hint_and_the_others_run() {
         assert!(text(&launched.stdout).contains(code), "{code} is not in: {}", text(&launched.stdout));
     }
     assert!(!shown.to_string().contains("not-the-password") && !server.said().contains("not-the-password"));
-    assert!(server.log(&session, "good").contains("serving on port 8000"));
+    server.log_with(&session, "good", "serving on port 8000");
     server.end();
 }
 

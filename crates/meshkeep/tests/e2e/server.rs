@@ -230,6 +230,15 @@ impl Server {
         self.ok(&["session", "logs", session, service], "")
     }
 
+    /// The log once it says this: a service without a liveness path is ready before it says anything.
+    #[track_caller]
+    pub fn log_with(&self, session: &str, service: &str, words: &str) -> String {
+        eventually(&format!("`{words}` in the log of {service}"), || {
+            let log = self.log(session, service);
+            if log.contains(words) { Ok(log) } else { Err(log) }
+        })
+    }
+
     /// The end of a test: all is terminated, and nothing is left on the host.
     pub fn end(mut self) {
         self.ok(&["session", "terminate", "--all"], "");

@@ -13,7 +13,7 @@ use super::{
 use crate::{error::ApiError, extract::Query};
 
 /// Rows of a page.
-const ROWS: u32 = 100;
+const ROWS: u32 = 60;
 
 pub(super) fn pages() -> Vec<PageRoute> {
     vec![PageRoute::at("/studio/projects/{project}/activity").page(PageNeeds::May(Action::ReadAudit), show)]

@@ -157,10 +157,7 @@ fn markup_in_names_logs_and_registries_is_only_text() {
     });
     let service = id(&server.json(&["service", "create", "--file", "-"], &manifest.to_string()));
     let session = server.launch("lobby");
-    crate::process::eventually("its line", || {
-        let log = server.log(&session, "speaks");
-        if log.contains("red") { Ok(()) } else { Err(log) }
-    });
+    server.log_with(&session, "speaks", "red");
     let browser = signed_in(&server);
     let project = format!("{}/studio/projects/{}", server.url(), server.project());
     let log = format!("{project}/sessions/{session}/services/{service}/log");

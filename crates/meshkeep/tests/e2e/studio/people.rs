@@ -164,10 +164,7 @@ fn a_log_of_ten_thousand_lines_is_searched_followed_and_downloaded() {
                    while ! [ -e /tmp/go ]; do sleep 0.2; echo tick; done'";
     let service = server.service("speaks", &format!("image: {image}\npull_secret: {pull}\n{command}"));
     let session = server.launch("lobby");
-    eventually("its last line", || {
-        let log = server.log(&session, "speaks");
-        if log.contains("line 10000 of many") { Ok(()) } else { Err(String::new()) }
-    });
+    server.log_with(&session, "speaks", "line 10000 of many");
     let browser = signed_in(&server);
     let page =
         format!("{}/studio/projects/{}/sessions/{session}/services/{service}/log", server.url(), server.project());

@@ -23,6 +23,9 @@ use crate::{
     },
 };
 
+/// Secrets of one kind that a list offers; a page stays light however many there are.
+const MOST_CHOICES: usize = 200;
+
 /// What a service begins as.
 const EMPTY: &str = "version: v1\nkind: Service\nmetadata: {name: ''}\ncontainer: {image: ''}\n";
 
@@ -48,6 +51,14 @@ impl Draft {
         match fields.one("yaml") {
             Some(text) => Self::Yaml(text.replace("\r\n", "\n")),
             None => Self::Form(Box::new(ServiceForm::read(fields))),
+        }
+    }
+
+    /// Ids of the secrets that its fields name.
+    fn secrets(&self) -> Vec<String> {
+        match self {
+            Self::Form(form) => form.secrets.iter().chain([&form.pull_secret]).cloned().collect(),
+            Self::Yaml(_) => Vec::new(),
         }
     }
 
@@ -99,6 +110,8 @@ pub(super) struct Editor {
     pub(super) draft: Draft,
     secret_keys: Vec<Choice>,
     pull_secrets: Vec<Choice>,
+    /// Whether there are more than these.
+    has_more: bool,
     variables: Result<Vec<PreviewedVariable>, Refusal>,
     pub(super) refusal: Option<Refusal>,
     pub(super) is_saved: bool,
@@ -115,10 +128,16 @@ impl Editor {
     ) -> Result<Self, ApiError> {
         let may = |action| visit.caller.may(visit.project, action).is_ok();
         let (mut secret_keys, mut pull_secrets) = (Vec::new(), Vec::new());
+        let mut has_more = false;
+        let named = draft.secrets();
         if may(Action::ReadSecrets) {
             for item in visit.control.list_secrets(&visit.caller, visit.project, false).await?.secrets {
                 let list = if item.kind == SecretKind::Keys { &mut secret_keys } else { &mut pull_secrets };
-                list.push(Choice::of(item));
+                if list.len() < MOST_CHOICES || named.contains(&item.id.to_string()) {
+                    list.push(Choice::of(item));
+                } else {
+                    has_more = true;
+                }
             }
         }
         let spec = draft.spec();
@@ -149,6 +168,7 @@ impl Editor {
             draft,
             secret_keys,
             pull_secrets,
+            has_more,
             variables: variables.map(|preview| preview.variables),
             refusal: None,
             is_saved: false,
