@@ -155,3 +155,71 @@ fn axe_finds_what_is_wrong() {
         assert!(found.iter().any(|fault| fault.contains(wrong)), "{wrong}: {found:?}");
     }
 }
+
+#[test]
+fn what_forms_answer_is_accessible_too() {
+    let server = Server::new();
+    let axe = axe();
+    let image = server.registry.image();
+    let secret = server.secret("first", "SHARED=a-first-value\n");
+    let other = server.secret("second", "OTHER=another-value\n");
+    let service = server.service("weather", &format!("image: {image}\nsecrets: [{secret}, {other}]"));
+    let browser = signed_in(&server);
+    let project = format!("{}/studio/projects/{}", server.url(), server.project());
+    let fits = |what: &str| {
+        for is_dark in [false, true] {
+            browser.dark(is_dark);
+            assert_eq!(violations(&browser, &axe), Vec::<String>::new(), "{what}, dark: {is_dark}");
+        }
+    };
+    browser.open(&format!("{project}/secrets/{other}"));
+    browser.press("Add an entry");
+    browser.fill_nth("Name", 1, "NOT A NAME");
+    browser.fill("Value", "some-value");
+    browser.fill("Paste or drop a .env", "no equals");
+    browser.press("Save");
+    browser.sees("line 1: there is no `=`");
+    fits("mistakes in a secret key");
+    browser.open(&format!("{project}/secrets/{other}"));
+    browser.fill("Paste or drop a .env", "SHARED=' blank'\n");
+    browser.press("Preview");
+    browser.sees("hides the one of first");
+    fits("a preview with a clash");
+    browser.press("Save");
+    browser.sees("Version 2 is saved.");
+    fits("a save with remarks");
+
+    browser.open(&format!("{project}/pull-secrets/new"));
+    browser.choose("Registry", "Google");
+    browser.press("Fill in");
+    browser.sees("The user name stays _json_key");
+    browser.fill("Image", "not an image");
+    browser.press("Test");
+    browser.sees("image");
+    fits("a test that does not fit");
+
+    browser.open(&format!("{project}/services/{service}"));
+    browser.press("Add a variable");
+    browser.press("Add a port");
+    browser.fill("Port", "no-port");
+    browser.fill("Liveness path", "/healthz");
+    browser.press("Save");
+    browser.sees("must be a port");
+    fits("mistakes in a service");
+    browser.open(&format!("{project}/services/{service}"));
+    browser.press("YAML");
+    browser.sees("Manifest");
+    fits("a service as YAML");
+
+    browser.open(&format!("{project}/keys"));
+    browser.fill("Name", "another");
+    browser.press("Make the key");
+    browser.sees("Copy its value now");
+    fits("a new key");
+    browser.open(&format!("{project}/sessions"));
+    browser.press("Launch");
+    browser.sees("is not chosen");
+    fits("a launch without a room");
+    assert!(browser.complaints().iter().all(|said| said.contains("a status of 400")), "{:?}", browser.complaints());
+    server.end();
+}
