@@ -23,6 +23,7 @@ pub mod plan;
 pub mod refusal;
 pub mod secret;
 pub mod service;
+pub mod storage;
 pub mod wire;
 pub mod workload;
 

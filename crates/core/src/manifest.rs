@@ -16,6 +16,7 @@ use crate::{
     id::SecretId,
     name::{EntryName, ServiceName},
     service::{ContainerSpec, PortNum, ServiceSpec},
+    storage::{self, Mount},
 };
 
 /// The annotation that adds capabilities within the workload's user namespace.
@@ -44,6 +45,8 @@ pub struct Checked {
     pub command: Option<Vec<String>>,
     /// Plain variables.
     pub environment: Vec<(EntryName, SecretText)>,
+    /// What is mounted beside the image.
+    pub mounts: Vec<Mount>,
     /// Bytes of memory, when stated.
     pub memory_bytes: Option<u64>,
     /// Processes, when stated.
@@ -100,6 +103,7 @@ pub fn check(spec: &ServiceSpec) -> Result<Checked, Refusal> {
         pull_secret: None,
         command: None,
         environment: Vec::new(),
+        mounts: Vec::new(),
         memory_bytes: annotation(MEMORY).map(memory).transpose()?,
         pids: annotation(PIDS).map(pids).transpose()?,
         capabilities: annotation(CAPABILITIES).map(capabilities).transpose()?.unwrap_or_default(),
@@ -134,8 +138,7 @@ fn check_container(container: &ContainerSpec, checked: &mut Checked) -> Result<(
         not_offered("container.storage.room", !storage.room.is_empty())?;
         not_offered("container.storage.project", !storage.project.is_empty())?;
         not_offered("container.storage.images", !storage.images.is_empty())?;
-        not_offered("container.storage.files", !storage.files.is_empty())?;
-        not_offered("container.storage.empty_dirs", !storage.empty_dirs.is_empty())?;
+        checked.mounts = storage::mounts(storage)?;
     }
     check_environment(container, checked)?;
     let mut seen = BTreeSet::new();

@@ -105,6 +105,7 @@ fn workload(session: SessionId, place: u8, layer: &Layer) -> Workload {
         command: Some(["/bin/sh", "-c", "echo up; exec sleep 1000"].map(str::to_owned).to_vec()),
         working_dir: None,
         writable_root: false,
+        mounts: Vec::new(),
         capabilities: Vec::new(),
         limits: Limits::default(),
         peers: vec![Peer { name: name.parse().expect("a name"), place }],

@@ -10,6 +10,7 @@ use meshkeep_core::{
     id::{ServiceId, SessionId, WorkloadId},
     name::ServiceName,
     secret::SecretRef,
+    storage::Mount,
 };
 use meshkeep_image::Image;
 
@@ -34,6 +35,8 @@ pub struct Workload {
     pub working_dir: Option<String>,
     /// Whether the root file system may be written.
     pub writable_root: bool,
+    /// What is mounted beside the image.
+    pub mounts: Vec<Mount>,
     /// Capabilities within its own user namespace, on top of none.
     pub capabilities: Vec<ExtraCapability>,
     /// Bounds.

@@ -93,6 +93,7 @@ impl Launch {
             command: checked.command,
             working_dir: container.and_then(|container| container.working_dir.clone()),
             writable_root: container.and_then(|container| container.writable_root_fs).unwrap_or(false),
+            mounts: checked.mounts,
             capabilities: checked.capabilities.into_iter().filter_map(capability).collect(),
             limits: Limits {
                 memory_bytes: checked.memory_bytes.unwrap_or(defaults.memory_bytes),

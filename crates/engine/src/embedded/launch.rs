@@ -79,6 +79,7 @@ pub(super) fn launch(workload: &Workload, place: Place) -> Result<Launch, Refusa
         working_dir: absolute(workload.working_dir.as_deref().unwrap_or(&config.working_dir)),
         stop_signal: stop_signal(&config.stop_signal)?,
         writable_root: workload.writable_root,
+        mounts: workload.mounts.clone(),
         capabilities: workload.capabilities.iter().map(|one| capability(*one).to_owned()).collect(),
         limits: LaunchLimits {
             memory_bytes: workload.limits.memory_bytes,

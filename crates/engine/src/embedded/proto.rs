@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
 };
 
-use meshkeep_core::{Refusal, SecretText, Timestamp, environment::Environment, id::WorkloadId};
+use meshkeep_core::{Refusal, SecretText, Timestamp, environment::Environment, id::WorkloadId, storage::Mount};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -54,6 +54,9 @@ pub(super) struct Launch {
     pub stop_signal: i32,
     /// Whether the root file system may be written.
     pub writable_root: bool,
+    /// What is mounted beside the image.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
     /// Capabilities, as `CAP_…`.
     pub capabilities: Vec<String>,
     /// Bounds.

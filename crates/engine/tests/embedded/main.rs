@@ -12,6 +12,7 @@ mod limits;
 mod log;
 mod network;
 mod place;
+mod storage;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,7 @@ fn trials() -> Vec<Trial> {
         limits::trials(),
         log::trials(),
         network::trials(),
+        storage::trials(),
     ]
     .into_iter()
     .flatten()

@@ -110,6 +110,7 @@ impl Place {
             command: Some(command.iter().map(|&word| word.to_owned()).collect()),
             working_dir: None,
             writable_root: false,
+            mounts: Vec::new(),
             capabilities: Vec::new(),
             limits: Limits::default(),
             peers: vec![Peer { name: name.parse().unwrap(), place: 0 }],

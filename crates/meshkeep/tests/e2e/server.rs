@@ -67,7 +67,7 @@ impl Server {
     /// Serves; again after an end.
     pub fn start(&mut self) {
         let mut serve = Command::new("sh");
-        serve.args(["-c", "umask \"$0\"; exec \"$@\"", self.umask, program()]);
+        serve.args(["-c", "umask \"$0\"; exec \"$@\" >>printed", self.umask, program()]);
         serve.current_dir(self.dir.path()).args(["serve", "--data-dir", "data", "--listen", &self.listen]);
         serve.args(["--insecure-registry", &self.registry.host]).args(&self.arguments);
         let mut running = Running::start(&mut serve);
@@ -133,6 +133,11 @@ impl Server {
     pub fn said(&self) -> String {
         let now = self.program.as_ref().map(Running::said).unwrap_or_default();
         format!("{}{now}", self.said_before)
+    }
+
+    /// What it printed for a person, over all its lives.
+    pub fn printed(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("printed")).unwrap_or_default()
     }
 
     pub fn data_dir(&self) -> PathBuf {

@@ -60,6 +60,8 @@ async fn what_a_manifest_cannot_be_is_named() {
         (of("secrets", json!(["weather-api"])), vec!["container.secrets[0]"]),
         (of("api_key", json!({"role": "admin", "name": "k"})), vec!["container.api_key", "not offered"]),
         (of("storage", json!({"room": [{"path": "/x"}]})), vec!["container.storage.room", "not offered"]),
+        (of("storage", json!({"empty_dirs": [{"path": "/proc/x"}]})), vec!["container.storage.empty_dirs[0].path"]),
+        (of("storage", json!({"files": [{"path": "x", "text": ""}]})), vec!["container.storage.files[0].path"]),
         (manifest("we ather", json!({})), vec!["metadata.name"]),
     ] {
         app.admin("POST", "/services", body).await.refused(400, &words);

@@ -5,14 +5,16 @@
 //! namespace, so the container cannot mount sysfs; its `/sys` is empty.
 
 use std::{
-    fs, io,
+    fs::{self, Permissions},
+    io,
     os::{
         fd::{AsRawFd, BorrowedFd},
-        unix::fs::chown,
+        unix::fs::{PermissionsExt as _, chown},
     },
     path::Path,
 };
 
+use meshkeep_core::storage::Mount;
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
@@ -51,13 +53,23 @@ pub(super) fn write(launch: &Launch, account: &Account, user_namespace: Borrowed
         ("hostname", &format!("{}\n", launch.hostname)),
         ("resolv.conf", &launch.resolv_conf),
     ] {
-        let path = Path::new(stage::FILES).join(name);
-        fs::write(&path, text)?;
-        chown(&path, Some(launch.id_base), Some(launch.id_base))?;
+        file(name, text, launch.id_base, launch.id_base)?;
+    }
+    for (number, text) in launch.mounts.iter().enumerate().filter_map(|(n, mount)| Some((n, mount.text.as_ref()?))) {
+        // The service's own user: it may write to what is not read-only.
+        file(&number.to_string(), text, launch.id_base + account.uid, launch.id_base + account.gid)?;
     }
     let hierarchies = Hierarchies::find()?;
     let config = config(launch, account, user_namespace, &hierarchies);
     fs::write(Path::new(stage::BUNDLE).join("config.json"), serde_json::to_vec(&config)?)
+}
+
+/// A file to be bound into the container.
+fn file(name: &str, text: &str, user: u32, group: u32) -> io::Result<()> {
+    let path = Path::new(stage::FILES).join(name);
+    fs::write(&path, text)?;
+    fs::set_permissions(&path, Permissions::from_mode(0o644))?;
+    chown(&path, Some(user), Some(group))
 }
 
 fn config(launch: &Launch, account: &Account, user_namespace: BorrowedFd<'_>, hierarchies: &Hierarchies) -> Value {
@@ -114,7 +126,7 @@ fn mounts(launch: &Launch) -> Value {
         })
     };
     let size = format!("size={}", launch.limits.memory_bytes);
-    json!([
+    let ours = json!([
         { "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"] },
         tmpfs("/dev", &["nosuid", "strictatime", "mode=755", "size=65536"]),
         {
@@ -126,7 +138,20 @@ fn mounts(launch: &Launch) -> Value {
         tmpfs("/sys", &["ro", "nosuid", "noexec", "nodev", "mode=555", "size=4096"]),
         tmpfs("/tmp", &["nosuid", "nodev", "mode=1777", size.as_str()]),
         file("hosts"), file("hostname"), file("resolv.conf"),
-    ])
+    ]);
+    let stated = launch.mounts.iter().enumerate().map(|(number, mount)| match mount.text {
+        Some(_) => json!({
+            "destination": mount.path, "type": "bind", "source": format!("{}/{number}", stage::FILES),
+            "options": ["bind", access(mount), "nosuid", "nodev", "noexec"],
+        }),
+        None => tmpfs(&mount.path, &[access(mount), "nosuid", "nodev", "mode=1777", size.as_str()]),
+    });
+    // After our own, so that they may lie below `/tmp`.
+    ours.as_array().cloned().unwrap_or_default().into_iter().chain(stated).collect()
+}
+
+const fn access(mount: &Mount) -> &'static str {
+    if mount.read_only { "ro" } else { "rw" }
 }
 
 fn resources(limits: LaunchLimits, hierarchies: &Hierarchies) -> Value {

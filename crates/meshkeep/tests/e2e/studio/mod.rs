@@ -6,6 +6,7 @@ mod first_walk;
 mod foreign;
 mod pages;
 mod people;
+mod walks;
 
 use browser::Browser;
 

@@ -6,7 +6,10 @@
 use meshkeep_core::{
     Refusal,
     manifest::{CAPABILITIES, MEMORY, PIDS},
-    service::{ContainerSpec, EnvironmentEntry, PortNum, PortSpec, PortType, ServiceSpec},
+    service::{
+        ContainerSpec, EmptyDirMount, EnvironmentEntry, FileMount, PortNum, PortSpec, PortType, ServiceSpec,
+        StorageSpec,
+    },
 };
 
 use crate::studio::fields::Fields;
@@ -29,6 +32,16 @@ pub(crate) struct Port {
     rest: String,
 }
 
+/// One row of `storage.empty_dirs` or `storage.files`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Storage {
+    pub path: String,
+    /// Of a file.
+    pub text: String,
+    /// `true`, `false`, or nothing where the manifest says nothing.
+    pub read_only: String,
+}
+
 /// The fields, as they were typed or as a manifest fills them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServiceForm {
@@ -42,6 +55,8 @@ pub(crate) struct ServiceForm {
     pub command: String,
     pub working_dir: String,
     pub ports: Vec<Port>,
+    pub dirs: Vec<Storage>,
+    pub files: Vec<Storage>,
     pub memory: String,
     pub pids: String,
     pub capabilities: Vec<String>,
@@ -57,6 +72,7 @@ impl ServiceForm {
         let container = spec.container.clone().unwrap_or_else(empty_container);
         let annotation = |name: &str| spec.metadata.annotations.get(name).cloned().unwrap_or_default();
         let capabilities = annotation(CAPABILITIES);
+        let storage = container.storage.unwrap_or_else(no_storage);
         Self {
             name: spec.metadata.name.clone(),
             description: spec.metadata.description.clone().unwrap_or_default(),
@@ -71,6 +87,12 @@ impl ServiceForm {
             command: container.command.unwrap_or_default(),
             working_dir: container.working_dir.unwrap_or_default(),
             ports: spec.ports.iter().map(Port::of).collect(),
+            dirs: storage
+                .empty_dirs
+                .into_iter()
+                .map(|dir| Storage::of(dir.path, String::new(), dir.read_only))
+                .collect(),
+            files: storage.files.into_iter().map(|file| Storage::of(file.path, file.text, file.read_only)).collect(),
             memory: annotation(MEMORY),
             pids: annotation(PIDS),
             capabilities: capabilities
@@ -105,6 +127,15 @@ impl ServiceForm {
             ports: ports
                 .map(|(((num, kind), liveness), rest)| Port { num, is_tcp: kind == "tcp", liveness, rest })
                 .collect(),
+            dirs: column("dir_path")
+                .zip(column("dir_read_only"))
+                .map(|(path, read_only)| Storage { path, text: String::new(), read_only })
+                .collect(),
+            files: column("file_path")
+                .zip(column("file_text"))
+                .zip(column("file_read_only"))
+                .map(|((path, text), read_only)| Storage { path, text: text.replace("\r\n", "\n"), read_only })
+                .collect(),
             memory: text("memory"),
             pids: text("pids"),
             capabilities: column("capability").collect(),
@@ -138,6 +169,14 @@ impl ServiceForm {
         container.secrets.clone_from(&self.secrets);
         let variables = self.environment.iter().filter(|row| !(row.name.is_empty() && row.value.is_empty()));
         container.environment = variables.map(Variable::entry).collect();
+        let mut storage = container.storage.take().unwrap_or_else(no_storage);
+        let dirs = self.dirs.iter().filter(|row| !row.is_empty());
+        storage.empty_dirs = dirs.map(|row| EmptyDirMount { path: row.path(), read_only: row.read_only() }).collect();
+        let files = self.files.iter().filter(|row| !row.is_empty());
+        storage.files = files
+            .map(|row| FileMount { path: row.path(), text: row.text.clone(), read_only: row.read_only() })
+            .collect();
+        container.storage = Some(storage).filter(|storage| *storage != no_storage());
         container.command = stated(&self.command);
         container.working_dir = stated(&self.working_dir);
         container.writable_root_fs = self.writable_root.then_some(true);
@@ -164,6 +203,10 @@ impl ServiceForm {
             "remove-variable" => remove(&mut self.environment, place),
             "add-port" => self.ports.push(Port::default()),
             "remove-port" => remove(&mut self.ports, place),
+            "add-dir" => self.dirs.push(Storage::default()),
+            "remove-dir" => remove(&mut self.dirs, place),
+            "add-file" => self.files.push(Storage::default()),
+            "remove-file" => remove(&mut self.files, place),
             "remove-secret" => remove(&mut self.secrets, place),
             "up-secret" if place > 0 && place < self.secrets.len() => self.secrets.swap(place, place - 1),
             "down-secret" if place.saturating_add(1) < self.secrets.len() => self.secrets.swap(place, place + 1),
@@ -177,6 +220,24 @@ impl ServiceForm {
 impl Variable {
     fn entry(&self) -> EnvironmentEntry {
         EnvironmentEntry { name: self.name.clone(), value: Some(self.value.clone()), token: None, secret: None }
+    }
+}
+
+impl Storage {
+    fn of(path: String, text: String, read_only: Option<bool>) -> Self {
+        Self { path, text, read_only: read_only.map(|read_only| read_only.to_string()).unwrap_or_default() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.path.trim().is_empty() && self.text.is_empty()
+    }
+
+    fn path(&self) -> String {
+        self.path.trim().to_owned()
+    }
+
+    fn read_only(&self) -> Option<bool> {
+        self.read_only.parse().ok()
     }
 }
 
@@ -232,6 +293,10 @@ fn remove<T>(rows: &mut Vec<T>, place: usize) {
     }
 }
 
+fn no_storage() -> StorageSpec {
+    serde_json::from_str("{}").expect("storage needs nothing")
+}
+
 fn empty_container() -> ContainerSpec {
     serde_json::from_str(r#"{"image": ""}"#).expect("a container needs nothing but an image")
 }
@@ -247,7 +312,8 @@ mod tests {
                          agents: [{name: forecaster}]\nports:\n  - num: 8000\n    liveness: /healthz\n    published: true\n    \
                          endpoints: [{path: /mcp}]\n  - num: '*'\n    type: tcp\ncontainer:\n  image: r.example/w:1\n  \
                          pull_secret: 0198c2f4-8d02-7000-8c2b-4a1d6f0b7e11\n  secrets: [a, b, c]\n  command: run 'a b'\n  \
-                         private: false\n  environment: [{name: A, value: '1'}, {name: API_TOKEN, value: '[redacted]'}]\n";
+                         private: false\n  storage:\n    room: [{path: /room}]\n    empty_dirs: [{path: /cache}, {path: /x, read_only: true}]\n    \
+                         files: [{path: /etc/a.conf, text: \"one\\ntwo\\n\"}]\n  environment: [{name: A, value: '1'}, {name: API_TOKEN, value: '[redacted]'}]\n";
 
     fn spec() -> ServiceSpec {
         from_yaml(WHOLE).unwrap()
@@ -275,6 +341,13 @@ mod tests {
             let kind = if port.is_tcp { "tcp" } else { "http" };
             pairs.extend([("port_num", port.num.clone()), ("port_type", kind.to_owned())]);
             pairs.extend([("port_liveness", port.liveness.clone()), ("port_rest", port.rest.clone())]);
+        }
+        for row in &form.dirs {
+            pairs.extend([("dir_path", row.path.clone()), ("dir_read_only", row.read_only.clone())]);
+        }
+        for row in &form.files {
+            pairs.extend([("file_path", row.path.clone()), ("file_text", row.text.replace('\n', "\r\n"))]);
+            pairs.push(("file_read_only", row.read_only.clone()));
         }
         pairs.extend(form.writable_root.then(|| ("writable_root", "on".to_owned())));
         pairs.extend(form.on_demand.then(|| ("on_demand", "on".to_owned())));
@@ -332,8 +405,10 @@ mod tests {
             assert!(form.change(action), "{action}");
             assert_eq!(order(&form), then, "{action}");
         }
-        assert!(form.change("remove-variable-0") && form.change("remove-port-1"));
-        assert_eq!((form.environment.len(), form.ports.len()), (1, 1));
+        for action in ["remove-variable-0", "remove-port-1", "remove-dir-0", "add-dir", "add-dir", "remove-file-0"] {
+            assert!(form.change(action), "{action}");
+        }
+        assert_eq!((form.environment.len(), form.ports.len(), form.dirs.len(), form.files.len()), (1, 1, 3, 0));
         assert!(!form.change("save") && !form.change("remove-everything"));
     }
 

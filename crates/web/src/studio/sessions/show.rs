@@ -117,3 +117,43 @@ pub(super) async fn restart(
     visit.control.restart_service(&visit.caller, visit.project, session, service).await?;
     Ok(see(&visit.session_path(session)))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn layers_that_arrive_are_shown_each() {
+        let id = "0198c2f4-7b1e-7c3a-9d55-2f6f0a1b2c3d";
+        let layer = |name: &str, done: u64| json!({ "layer": format!("sha256:{}", name.repeat(64)), "done": done, "total": 4096 });
+        let session = json!({
+            "id": id, "room_id": null, "room_name": "lobby", "created_at": "2026-01-01T00:00:00Z", "is_active": true,
+            "participants": null, "state": "starting", "ended_at": null,
+            "workloads": [{
+                "id": id, "service_id": id, "service_name": "weather", "state": "pulling", "reason": null,
+                "exit_code": null, "restarts": 0, "image": "r.example/a:1", "image_digest": null, "secrets": [],
+                "pull_secret": null, "started_at": null, "progress": [layer("a", 1024), layer("b", 4096)],
+            }],
+        });
+        let state = State {
+            path: "/s".to_owned(),
+            services_path: String::new(),
+            csrf: String::new(),
+            may_run: true,
+            may_read_logs: true,
+            session: serde_json::from_value(session).unwrap(),
+            events: Vec::new(),
+        };
+        let html = state.render().unwrap();
+        for shown in [
+            "<progress max=\"4096\" value=\"1024\" aria-label=\"Layer 1\">",
+            "<progress max=\"4096\" value=\"4096\" aria-label=\"Layer 2\">",
+            "1.0 KiB of 4.0 KiB",
+            "class=\"state busy\">pulling",
+        ] {
+            assert!(html.contains(shown), "{shown} is not in {html}");
+        }
+    }
+}
