@@ -113,7 +113,7 @@ fn rooms_keys_and_services_are_made_and_removed() {
     browser.fill("Reference", "registry.example.com/acme/weather:1");
     browser.sees("The image pull secret is for another registry");
     browser.fill("Reference", "Not An Image");
-    browser.sees("must");
+    browser.sees("This name has a path");
     browser.fill("Reference", &server.registry.image());
     browser.sees(&format!("Fetched from {}", server.registry.host));
     browser.fill("Name", "weather");
