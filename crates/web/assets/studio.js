@@ -149,5 +149,8 @@ if (log) {
   });
 }
 
+// On a narrow screen the navigation scrolls; where one is comes into sight.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 reveal(document);
 document.querySelectorAll("textarea").forEach(fit);

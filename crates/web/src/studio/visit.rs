@@ -7,7 +7,7 @@ use axum::{
 use http::{HeaderMap, Method, header, request::Parts};
 use meshkeep_control::{Caller, Control, Origin, Visitor};
 use meshkeep_core::{
-    RefusalKind, SecretText,
+    Refusal, RefusalKind, SecretText,
     id::{ProjectId, SessionId},
 };
 use sha2::{Digest as _, Sha256};
@@ -124,6 +124,14 @@ impl Visit {
     /// The frame of a page of this project.
     pub(super) fn frame(&self, section: Section, title: &str) -> Frame {
         Frame { section, project: Some(self.place.clone()), ..self.signed.frame(title) }
+    }
+
+    /// Asks again who is signed in, for an answer that goes on.
+    ///
+    /// # Errors
+    /// When the session, or its key, has ended.
+    pub(super) async fn renew(&self) -> Result<(), Refusal> {
+        self.control.visitor(self.signed.token.expose(), self.caller.origin.clone()).await.map(drop)
     }
 
     /// For a form that is not in the frame of a page.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use http::{Request, header};
+use http_body_util::BodyExt as _;
 use meshkeep_core::access::allows;
 use meshkeep_web::{PageInfo, PageNeeds, pages};
 use serde_json::{Value, json};
@@ -196,5 +197,26 @@ async fn a_deleted_key_ends_its_sessions_and_a_page_says_what_went_wrong() {
     let mine = keys["keys"].as_array().unwrap().iter().find(|key| key["name"] == "Developer").unwrap();
     app.admin("DELETE", &format!("/api-keys/{}", mine["id"].as_str().unwrap()), Value::Null).await.ok(204);
     assert_eq!(visitor.get(&page).await.status, 303);
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_page_that_moves_stops_when_its_visitor_may_not_see_it_any_more() {
+    let app = App::new().await;
+    let things = Things::make(&app).await;
+    let visitor = Visitor::new(&app, Who::Developer).await;
+    let path = format!("/studio/projects/{}/sessions/{}/live", app.project, things.session);
+    let request = Request::builder().uri(path).header(header::COOKIE, &visitor.cookie).body(Body::empty()).unwrap();
+    let mut events = app.open(request).await.into_body();
+    let first = events.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(String::from_utf8_lossy(&first).starts_with("event: state\n"));
+    let keys = app.admin("GET", "/api-keys", Value::Null).await.json();
+    let mine = keys["keys"].as_array().unwrap().iter().find(|key| key["name"] == "Developer").unwrap();
+    app.admin("DELETE", &format!("/api-keys/{}", mine["id"].as_str().unwrap()), Value::Null).await.ok(204);
+    app.admin("POST", &format!("/sessions/{}/terminate", things.session), Value::Null).await.ok(204);
+    // What it was told before the key's end may still be on its way.
+    let rest = tokio::time::timeout(std::time::Duration::from_secs(30), events.collect()).await;
+    let rest = rest.expect("it ends").unwrap().to_bytes();
+    assert!(!String::from_utf8_lossy(&rest).contains("state still"), "it saw the end of the session");
     app.end().await;
 }

@@ -140,6 +140,11 @@ impl App {
         Reply { status: head.status.as_u16(), headers: head.headers, body: String::from_utf8(body).unwrap() }
     }
 
+    /// An answer that goes on.
+    pub async fn open(&self, request: Request<Body>) -> http::Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     /// What begins to come back: of an answer that goes on, no more than that.
     pub async fn head(&self, request: Request<Body>) -> Reply {
         let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();

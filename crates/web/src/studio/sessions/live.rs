@@ -48,6 +48,7 @@ async fn next(
 ) -> Option<(String, (Visit, watch::Receiver<u64>, String))> {
     loop {
         changes.mark_unchanged();
+        visit.renew().await.ok()?;
         let html = State::now(&visit, id).await.ok()?.render().ok()?;
         if html != shown {
             return Some((html.clone(), (visit, changes, html)));
