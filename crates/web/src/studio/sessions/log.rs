@@ -1,5 +1,7 @@
 //! A service's log: the page, and the text that it follows.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::{
     body::Body,
@@ -26,6 +28,8 @@ use crate::{
 
 /// Lines that the page begins with.
 const LINES: usize = 1000;
+/// How often it is looked whether who follows a log is still signed in.
+const LOOKED_EVERY: Duration = Duration::from_secs(5);
 /// Lines of the text at most; a log has a size cap anyway.
 const MOST_LINES: usize = 1_000_000;
 
@@ -98,6 +102,8 @@ pub(super) async fn text(
     let lines = lines
         .inspect_err(|refusal| tracing::warn!(code = refusal.code, "a log ended early"))
         .take_until(settings.stopping.cancelled_owned());
+    // One that is followed goes on for as long as who reads it is signed in.
+    let lines = lines.take_until(signed_out(visit, asked.follow));
     let mut response =
         ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(lines)).into_response();
     if asked.download {
@@ -105,6 +111,16 @@ pub(super) async fn text(
         response.headers_mut().insert(header::CONTENT_DISPOSITION, name.parse().map_err(|_| ApiError::broken_page())?);
     }
     Ok(response)
+}
+
+/// Waits until the visitor is not signed in any more; for ever when nobody needs to know.
+async fn signed_out(visit: Visit, is_asked: bool) {
+    if !is_asked {
+        return std::future::pending().await;
+    }
+    while visit.renew().await.is_ok() {
+        tokio::time::sleep(LOOKED_EVERY).await;
+    }
 }
 
 /// Without what terminals take for orders: colours and cursors say nothing on a page.
