@@ -22,6 +22,13 @@ use crate::process::{Running, eventually};
 /// How long a page may take to show something.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Marks the page, and tells whether a press leaves it: on a link, or on a button that sends a form.
+const MARK: &str = "window.meshkeepLeft = true; \
+    const at = document.evaluate(arguments[0], document, null, XPathResult.FIRST_ORDERED_NODE_TYPE, null).singleNodeValue; \
+    return at?.matches('a[href], button:not([type=button])') ?? false";
+/// Whether this is another page than the marked one, and whole.
+const ARRIVED: &str = "return window.meshkeepLeft === undefined && document.readyState === 'complete'";
+
 pub struct Browser {
     runtime: Runtime,
     client: Option<Client>,
@@ -121,10 +128,16 @@ impl Browser {
             "(//main//*[self::button or self::a][normalize-space()='{name}'] | //header//*[self::button or self::a][normalize-space()='{name}'])[not(@hidden)][not(@aria-hidden)][1]"
         );
         // A page that lives may have put another button in its place meanwhile.
-        eventually(&format!("a press on {name}"), || {
+        let leaves = eventually(&format!("a press on {name}"), || {
             let found = self.find(Locator::XPath(&path));
-            self.runtime.block_on(found.click()).map_err(|error| error.to_string())
+            let leaves = self.js(MARK, vec![json!(path)]);
+            self.runtime.block_on(found.click()).map(|()| leaves == true).map_err(|error| error.to_string())
         });
+        if leaves {
+            eventually(&format!("the page behind {name}"), || {
+                if self.js(ARRIVED, vec![]) == true { Ok(()) } else { Err(self.text()) }
+            });
+        }
     }
 
     /// Ticks what is labelled so.
