@@ -20,14 +20,14 @@ fn a_form_of_another_site_does_nothing() {
          <script>document.forms[0].submit()</script>"
     ));
     browser.open(&lure.url());
-    browser.sees("this form did not come from your own open page");
+    browser.sees("This form did not come from your own open page");
     assert_eq!(browser.url(), delete, "it came to the server");
     server.ok(&["secret", "show", "kept"], "");
     // Nor does the server's own page when the token is another's.
     browser.open(&delete);
     browser.js("document.querySelector('main [name=csrf]').value = 'guessed'", vec![]);
     browser.press("Delete");
-    browser.sees("this form did not come from your own open page");
+    browser.sees("This form did not come from your own open page");
     server.ok(&["secret", "show", "kept"], "");
     // With it, it does.
     browser.open(&delete);

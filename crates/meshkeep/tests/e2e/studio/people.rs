@@ -121,7 +121,7 @@ fn who_may_not_bind_sees_names_and_changes_nothing_of_them() {
     // Nor anything of another project, whether it is there or not.
     let other = "0198c2f4-7b1e-7c3a-9d55-2f6f0a1b2c3d";
     member.open(&format!("{}/studio/projects/{other}/sessions", server.url()));
-    member.sees("this credential does not belong to that project");
+    member.sees("This credential does not belong to that project");
     server.launch("lobby");
     server.end();
 }
