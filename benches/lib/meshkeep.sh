@@ -64,10 +64,13 @@ first_line_after() {
     milliseconds "$1" "${line#first-line }"
 }
 
-# Numbers of the processes of this server: itself and the supervisors of its workloads.
+# Numbers of the processes of this server: itself and the supervisors of its workloads. Those are executed through a mount
+# of their own and have no path; they are known by how they are called.
 own_processes() {
     local file
     for file in /proc/[0-9]*/exe; do
-        [[ $(readlink "$file") != "$bin" ]] || echo "${file//[!0-9]/}"
+        if [[ $(readlink "$file") == "$bin" ]] || is_supervisor "${file%/exe}"; then echo "${file//[!0-9]/}"; fi
     done
 }
+
+is_supervisor() { [[ $(tr '\0' ' ' <"$1/cmdline" 2>/dev/null) == 'meshkeep runtime-child ' ]]; }

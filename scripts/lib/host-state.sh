@@ -13,6 +13,8 @@ host_state() {
         for file in /proc/[0-9]*/exe; do
             case $(readlink "$file" 2>/dev/null) in
                 */meshkeep | */meshkeep\ \(deleted\)) echo "process $(tr '\0' ' ' <"${file%exe}cmdline" 2>/dev/null)" ;;
+                # A supervisor is executed through a mount of its own, and has no path.
+                *) tr '\0' ' ' 2>/dev/null <"${file%exe}cmdline" | grep -x 'meshkeep runtime-child ' | sed 's/^/process /' || true ;;
             esac
         done
         local setting
