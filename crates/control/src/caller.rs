@@ -3,7 +3,7 @@
 use meshkeep_core::{
     Refusal, RefusalKind,
     access::{Action, Grant, allows},
-    id::{ApiKeyId, ProjectId},
+    id::{ApiKeyId, ProjectId, ServiceId, SessionId},
 };
 use meshkeep_store::AuditEntry;
 
@@ -53,6 +53,15 @@ pub enum Identity {
         /// The participant's name.
         name: String,
     },
+    /// With a token that the platform gave a service.
+    Service {
+        /// Its session, which the token ends with.
+        session: SessionId,
+        /// The service.
+        service: ServiceId,
+        /// The participant's name.
+        name: String,
+    },
     /// As the operator, with a one-time link to Studio.
     Operator,
 }
@@ -69,6 +78,11 @@ pub(crate) struct By {
 }
 
 impl By {
+    /// The platform itself, by its own rules.
+    pub(crate) fn platform(project: ProjectId) -> Self {
+        Self { project, actor: "meshkeep".to_owned(), origin: "local".to_owned() }
+    }
+
     /// The audit's row for what is done to `object`.
     pub(crate) fn audited(&self, action: &str, object: impl Into<String>) -> AuditEntry {
         AuditEntry {
@@ -112,6 +126,7 @@ impl Caller {
         match &self.identity {
             Identity::ApiKey { id, name } => format!("key {name} ({id})"),
             Identity::Participant { key, name } => format!("participant {name} (key {key})"),
+            Identity::Service { service, name, .. } => format!("participant {name} (service {service})"),
             Identity::Operator => OPERATOR.to_owned(),
         }
     }
@@ -121,6 +136,7 @@ impl Caller {
     pub fn log_id(&self) -> String {
         match &self.identity {
             Identity::ApiKey { id, .. } | Identity::Participant { key: id, .. } => id.to_string(),
+            Identity::Service { service, .. } => service.to_string(),
             Identity::Operator => OPERATOR.to_owned(),
         }
     }

@@ -1,6 +1,6 @@
 //! [`Control`]: everything that can be asked of meshkeep, and what runs behind it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use meshkeep_core::{Clock, Refusal};
 use meshkeep_engine::{Engine, Limits};
@@ -15,6 +15,7 @@ use crate::{
     ops::audit::RefusedAttempts,
     reconcile::{self, Context, Drivers, Live, Observer},
     refusals::{internal, refused},
+    room::{Presence, Pulled},
 };
 
 /// What meshkeep is made of.
@@ -37,6 +38,8 @@ pub struct Parts {
     pub keep_versions: u32,
     /// How patient a rolling restart is with one session.
     pub rolling: RollingPace,
+    /// How long a session that nobody launched by itself goes on when its last participant has left.
+    pub session_grace: Duration,
 }
 
 /// The operations. Cheap to clone.
@@ -65,6 +68,8 @@ impl Control {
         let context = Arc::new(Context {
             parts,
             live: Live::default(),
+            presence: Presence::default(),
+            pulled: Pulled::default(),
             refused: RefusedAttempts::default(),
             observations,
             stopping,
@@ -76,6 +81,7 @@ impl Control {
         tasks.spawn(reconcile::collect(Arc::clone(&context)));
         let inner = Arc::new(Inner { context, drivers: Mutex::new(drivers), tasks });
         let control = Self(Arc::clone(&inner));
+        control.linger_all().await?;
         control.resume_rolling_restarts().await?;
         Ok((control, Running(inner)))
     }

@@ -17,6 +17,7 @@ mod ops;
 mod probe;
 mod reconcile;
 mod refusals;
+mod room;
 mod secret_input;
 mod token;
 
@@ -27,4 +28,9 @@ pub use ops::{
     services::{ImageCheck, Scope, ServiceOverview},
     studio::Visitor,
     usage::Usage,
+};
+pub use meshkeep_engine::{ExecInput, ExecOutput};
+pub use room::{
+    Container, Exec, ImageCredential, Inbox, Member, Participant, RoomEvent, RoomImage, RoomSecretAsked, RoomSecretShown,
+    RunContainer, Seat, ServiceState, Stage,
 };

@@ -1,13 +1,16 @@
-//! Participant tokens (JWT, HS256 only): reading what key holders sign offline, signing what `connect` answers.
+//! Participant tokens (JWT, HS256 only): reading what key holders sign offline, signing what `connect` answers and what
+//! services are given.
 //!
-//! Both are signed with the secret of an API key, so that a deleted key kills its tokens, whoever signed them.
-//! A token is worth no more than the key that signed it: its claims are trusted only after the signature was checked
-//! with that key's secret, and its rights are intersected with the key's current role by the caller of this module.
+//! Those of people are signed with the secret of an API key, so that a deleted key kills its tokens, whoever signed them.
+//! Those of services have no key: they are signed with the server's own and end with their session. A token is worth no
+//! more than what signed it: its claims are trusted only after the signature was checked, and its rights are intersected
+//! with the key's current role by the caller of this module.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use meshkeep_core::{
     Clock, SecretText,
-    id::{ApiKeyId, ProjectId},
+    id::{ApiKeyId, ProjectId, ServiceId, SessionId},
+    participant::ApiScope,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +26,8 @@ pub enum TokenError {
     /// Its time is over.
     #[error("the token has expired")]
     Expired,
-    /// `sub` or `kid` is not an id.
-    #[error("the token's {0} is not an id")]
+    /// A claim of another shape.
+    #[error("the token's {0} does not fit")]
     Claim(&'static str),
 }
 
@@ -47,6 +50,15 @@ pub struct Claims {
     /// Seconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exp: Option<i64>,
+    /// It was started by the platform: its holder does not keep a session open.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub platform: bool,
+    /// With a token of the server's own: the session that it ends with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+    /// With a token of the server's own: the service that it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_id: Option<ServiceId>,
 }
 
 /// One of `grants`.
@@ -66,10 +78,21 @@ impl Claims {
         self.grants.iter().find(|grant| grant.name == name).map(|grant| &grant.scope)
     }
 
-    /// Whether the token's API scope holds this member. Members are absent when denied.
+    /// What it may do; nothing when it does not say.
+    ///
+    /// # Errors
+    /// When that is of no known shape.
+    pub fn api(&self) -> Result<ApiScope, TokenError> {
+        match self.scope("api") {
+            None | Some(serde_json::Value::Null) => Ok(ApiScope::default()),
+            Some(scope) => ApiScope::deserialize(scope).map_err(|_| TokenError::Claim("api")),
+        }
+    }
+
+    /// A text that a grant of this name holds.
     #[must_use]
-    pub fn api(&self, member: &str) -> bool {
-        self.scope("api").and_then(|api| api.get(member)).is_some_and(|value| !value.is_null())
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.scope(name).and_then(serde_json::Value::as_str)
     }
 
     /// The project the token is for.
@@ -81,13 +104,14 @@ impl Claims {
     }
 }
 
-/// Which key is said to have signed this token. Nothing else of the token may be used before [`verify`].
+/// Which key is said to have signed this token; none is the server itself. Nothing else of it may be used before
+/// [`verify`].
 ///
 /// # Errors
 /// When the text is no JWT or the claim is no id.
-pub fn claimed_key(token: &str) -> Result<ApiKeyId, TokenError> {
+pub fn claimed_key(token: &str) -> Result<Option<ApiKeyId>, TokenError> {
     let claims = jsonwebtoken::dangerous::insecure_decode::<Claims>(token)?.claims;
-    claims.kid.and_then(|kid| kid.parse().ok()).ok_or(TokenError::Claim("kid"))
+    claims.kid.map(|kid| kid.parse().map_err(|_| TokenError::Claim("kid"))).transpose()
 }
 
 /// Checks signature and time. `secret` is used as its UTF-8 bytes and goes nowhere else.

@@ -19,6 +19,7 @@ pub mod id;
 pub mod manifest;
 pub mod name;
 pub mod page;
+pub mod participant;
 pub mod plan;
 pub mod refusal;
 pub mod secret;

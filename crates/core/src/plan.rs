@@ -38,24 +38,39 @@ pub fn places<'a>(services: impl IntoIterator<Item = &'a ServiceName>) -> Result
     let mut placed = Vec::new();
     for (place, name) in services.into_iter().enumerate() {
         if let Some(other) = hosts.insert(name.as_str().to_ascii_lowercase(), name) {
-            return Err(Refusal::new(
-                RefusalKind::Conflict,
-                "same_host_name",
-                format!("the services {other} and {name} would have the same host name in this session"),
-            )
-            .hint("rename one of them"));
+            return Err(same_host(other, name));
         }
-        let place = u8::try_from(place).ok().filter(|place| usize::from(*place) < MAX_SERVICES).ok_or_else(|| {
-            Refusal::new(
-                RefusalKind::TooLarge,
-                "over_a_limit",
-                format!("a session runs at most {MAX_SERVICES} services"),
-            )
-            .hint("delete services, or mark some `on_demand`")
-        })?;
+        let place = u8::try_from(place).ok().filter(|place| usize::from(*place) < MAX_SERVICES).ok_or_else(too_many)?;
         placed.push((name.clone(), place));
     }
     Ok(placed)
+}
+
+/// The lowest place that none of these has, for one more of this name.
+///
+/// # Errors
+/// As [`places`].
+pub fn free_place<'a>(
+    taken: impl IntoIterator<Item = (&'a ServiceName, u8)>,
+    name: &ServiceName,
+) -> Result<u8, Refusal> {
+    let taken: Vec<_> = taken.into_iter().collect();
+    if let Some((other, _)) = taken.iter().find(|(other, _)| other.as_str().eq_ignore_ascii_case(name.as_str())) {
+        return Err(same_host(other, name));
+    }
+    let is_free = |place: &u8| taken.iter().all(|(_, other)| other != place);
+    (0..).take(MAX_SERVICES).find(is_free).ok_or_else(too_many)
+}
+
+fn same_host(one: &ServiceName, other: &ServiceName) -> Refusal {
+    let message = format!("the services {one} and {other} would have the same host name in this session");
+    Refusal::new(RefusalKind::Conflict, "same_host_name", message).hint("rename one of them")
+}
+
+fn too_many() -> Refusal {
+    let message = format!("a session runs at most {MAX_SERVICES} services");
+    Refusal::new(RefusalKind::TooLarge, "over_a_limit", message)
+        .hint("delete services or containers that have ended, or mark some `on_demand`")
 }
 
 /// The session's state from its workloads'. One that waits for its restart counts as failed.
@@ -145,6 +160,17 @@ mod tests {
         let many: Vec<ServiceName> = (0..=MAX_SERVICES).map(|n| format!("s{n}").parse().unwrap()).collect();
         assert_eq!(places(&many[..MAX_SERVICES]).unwrap().len(), MAX_SERVICES);
         assert_eq!(places(&many).unwrap_err().code, "over_a_limit");
+    }
+
+    #[test]
+    fn one_more_gets_the_lowest_free_place() {
+        let names: Vec<ServiceName> = ["a", "b", "c"].map(|n| n.parse().unwrap()).to_vec();
+        let taken = || names.iter().zip([0, 2, 1]);
+        assert_eq!(free_place(taken(), &"d".parse().unwrap()).unwrap(), 3);
+        assert_eq!(free_place(taken().take(2), &"d".parse().unwrap()).unwrap(), 1);
+        assert_eq!(free_place(taken(), &"B".parse().unwrap()).unwrap_err().code, "same_host_name");
+        let many: Vec<ServiceName> = (0..MAX_SERVICES).map(|n| format!("s{n}").parse().unwrap()).collect();
+        assert_eq!(free_place(many.iter().zip(0..), &"x".parse().unwrap()).unwrap_err().code, "over_a_limit");
     }
 
     #[test]

@@ -58,6 +58,7 @@ manifest! {
     }
 
     /// `metadata`.
+    #[derive(Default)]
     struct Metadata {
         /// Unique within the scope.
         name: String,
@@ -94,6 +95,7 @@ manifest! {
     }
 
     /// `container`.
+    #[derive(Default)]
     struct ContainerSpec {
         /// The image reference.
         image: String,
@@ -176,6 +178,7 @@ manifest! {
     }
 
     /// `container.storage`.
+    #[derive(Default)]
     struct StorageSpec {
         /// Room storage.
         #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
@@ -241,6 +244,7 @@ manifest! {
     }
 
     /// One of `ports`.
+    #[derive(Default)]
     struct PortSpec {
         /// The number, or `"*"` for one that the platform picks.
         #[serde(default)]
@@ -302,6 +306,17 @@ pub enum PortNum {
     Any,
     /// A stated port.
     Fixed(u16),
+}
+
+impl PortNum {
+    /// The number, when it is stated.
+    #[must_use]
+    pub const fn stated(self) -> Option<u16> {
+        match self {
+            Self::Any => None,
+            Self::Fixed(number) => Some(number),
+        }
+    }
 }
 
 impl Serialize for PortNum {

@@ -13,6 +13,8 @@ use meshkeep_core::{
     storage::Mount,
 };
 use meshkeep_image::Image;
+use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
 /// One service's container in one session, as it shall run. Holds names and versions of secrets, never values.
 #[derive(Clone, Debug)]
@@ -142,6 +144,54 @@ pub struct LogChunk {
 /// A log being read.
 pub type LogStream = BoxStream<'static, Result<LogChunk, EngineError>>;
 
+/// Another process in a running workload, with its environment, its user and its bounds.
+#[derive(Clone, Debug)]
+pub struct ExecRequest {
+    /// The command in words.
+    pub command: Vec<String>,
+    /// Whether it gets a terminal of its own; output then comes as standard output alone.
+    pub tty: bool,
+}
+
+/// What such a process can be told.
+#[derive(Debug)]
+pub enum ExecInput {
+    /// Bytes for its standard input; may be a value, and are wiped when dropped.
+    Stdin(Zeroizing<Vec<u8>>),
+    /// The end of its standard input.
+    CloseStdin,
+    /// The size of its terminal.
+    Resize {
+        /// Characters in a line.
+        columns: u16,
+        /// Lines.
+        rows: u16,
+    },
+    /// SIGKILL.
+    Kill,
+}
+
+/// What such a process says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecOutput {
+    /// The command runs.
+    Started,
+    /// Of its standard output, or its terminal.
+    Stdout(Vec<u8>),
+    /// Of its standard error.
+    Stderr(Vec<u8>),
+    /// It ended: exit status, or 128 + signal number. Nothing comes after it.
+    Exited(i32),
+}
+
+/// Such a process. Dropped, it is killed.
+pub struct ExecSession {
+    /// To it. Waits while it does not read.
+    pub input: mpsc::Sender<ExecInput>,
+    /// From it. While nobody reads, it waits.
+    pub output: BoxStream<'static, Result<ExecOutput, EngineError>>,
+}
+
 /// Why an engine did not do something, by what can be done next.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -205,6 +255,9 @@ pub trait Engine: Send + Sync {
 
     /// The last `tail` lines (all when `None`), then, with `follow`, what comes until the workload ends for good.
     async fn logs(&self, id: WorkloadId, tail: Option<usize>, follow: bool) -> Result<LogStream, EngineError>;
+
+    /// Runs another process in a workload. Its output is not redacted: who may ask for it may read the environment.
+    async fn exec(&self, id: WorkloadId, request: ExecRequest) -> Result<ExecSession, EngineError>;
 
     /// Changes whenever [`Engine::observe`] would answer something new.
     fn changes(&self) -> tokio::sync::watch::Receiver<u64>;

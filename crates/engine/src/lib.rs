@@ -18,5 +18,6 @@ pub use embedded::{
     runtime_child,
 };
 pub use engine::{
-    Deliver, Engine, EngineError, ExtraCapability, Limits, LogChunk, LogStream, Observed, ObservedState, Peer, Workload,
+    Deliver, Engine, EngineError, ExecInput, ExecOutput, ExecRequest, ExecSession, ExtraCapability, Limits, LogChunk,
+    LogStream, Observed, ObservedState, Peer, Workload,
 };

@@ -181,6 +181,7 @@ async fn first_project(store: &Store, name: &str) -> Result<Initialised, Failure
         name: "first-admin",
         description: "made by meshkeep init",
         grant: Grant { role: Role::Admin, bind: true },
+        service: None,
         secret: &secret,
         by: "init",
     };

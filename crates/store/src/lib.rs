@@ -22,12 +22,13 @@ pub use nouns::{
     project::Project,
     rolling_restart::{RestartStep, RollingRestart},
     room::Room,
+    room_secret::{RoomSecret, RoomSecretRef},
     secret::{Secret, SecretSummary, SecretVersion},
     secret_use::SecretUse,
     service::{Scope, Service, ServiceRef},
     session::Session,
     studio::StudioSession,
-    workload::{Workload, WorkloadUpdate},
+    workload::{Asked, Workload, WorkloadUpdate},
 };
 pub use open::{StoreOptions, StudioLink, studio_link};
 pub use tx::{Store, Tx};

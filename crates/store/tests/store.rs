@@ -177,7 +177,7 @@ async fn api_keys_open_only_with_the_root_key() {
     let secret = SecretText::from("hmac-secret-canary");
     let grant = Grant { role: Role::Developer, bind: false };
     let mut tx = store.write("test").await.unwrap();
-    let new = NewApiKey { name: "ci", description: "", grant, secret: &secret, by: "test" };
+    let new = NewApiKey { name: "ci", description: "", grant, service: None, secret: &secret, by: "test" };
     let key = tx.create_api_key(project, new).await.unwrap();
     let (found, opened) = tx.api_key(key.id).await.unwrap().unwrap();
     assert_eq!((found.grant, opened.expose()), (grant, "hmac-secret-canary"));
@@ -419,7 +419,7 @@ async fn what_is_long_over_is_forgotten_and_what_runs_is_not() {
         for number in 0..rooms {
             let name = format!("room-{number}").parse().unwrap();
             let room = tx.create_room(project, &name, serde_json::Map::new(), BTreeMap::new()).await.unwrap();
-            let session = tx.create_session(project, &room).await.unwrap();
+            let session = tx.create_session(project, &room, true).await.unwrap();
             for event in 0..4 {
                 tx.add_event(session.id, "test", &serde_json::json!({"number": event})).await.unwrap();
             }
@@ -461,7 +461,7 @@ async fn studio_sessions_and_links_end() {
     let mut tx = store.write("test").await.unwrap();
     let project = tx.create_project("acme").await.unwrap().id;
     let grant = Grant { role: Role::Admin, bind: true };
-    let new = NewApiKey { name: "k", description: "", grant, secret: &"s".into(), by: "test" };
+    let new = NewApiKey { name: "k", description: "", grant, service: None, secret: &"s".into(), by: "test" };
     let key = tx.create_api_key(project, new).await.unwrap().id;
     let operator = tx.create_studio_session(None).await.unwrap();
     let holder = tx.create_studio_session(Some(key)).await.unwrap();

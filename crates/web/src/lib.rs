@@ -11,10 +11,12 @@
 
 mod api;
 mod edge;
+mod era;
 mod error;
 mod extract;
 mod metrics;
 mod openapi;
+mod room;
 mod route;
 mod router;
 mod server;

@@ -8,6 +8,7 @@ use meshkeep_control::Control;
 use crate::{
     api,
     edge::{edge, no_route, wrong_method},
+    era,
     metrics::Metrics,
     route::RouteInfo,
     state::{Settings, WebState},
@@ -22,12 +23,14 @@ pub fn router(control: Control, settings: Settings) -> Router {
     for route in api::routes() {
         router = router.route(route.info.path, route.handler);
     }
-    router
+    let router = router
         .merge(studio::router())
         .method_not_allowed_fallback(|| async { wrong_method() })
         .fallback(|| async { no_route() })
         .layer(middleware::from_fn_with_state(metrics, edge))
-        .with_state(state)
+        .with_state(state);
+    // Outside of it: what is rewritten is routed anew.
+    Router::new().fallback_service(router).layer(middleware::from_fn(era::adapt))
 }
 
 /// Every route, for documents and for tests that must miss none.

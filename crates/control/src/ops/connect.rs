@@ -2,7 +2,7 @@
 
 use meshkeep_core::{
     Refusal, RefusalKind,
-    access::{Action, Role},
+    access::{Action, Grant, Role},
     id::ProjectId,
     name::RoomName,
     wire,
@@ -30,10 +30,10 @@ impl Control {
         let (id, participant) = match caller.identity() {
             Identity::ApiKey { id, name } => (*id, name),
             Identity::Participant { key, name } => (*key, name),
-            Identity::Operator => {
-                let message = "the operator has no key that could sign a participant's token";
+            Identity::Service { .. } | Identity::Operator => {
+                let message = "only an API key can sign a participant's token";
                 return Err(Refusal::new(RefusalKind::Forbidden, "not_allowed", message)
-                    .hint("connect with an API key of the project"));
+                    .hint("connect with an API key of the project; a service joins with the token that it was given"));
             }
         };
         let (_, secret) = self.key(id).await?.ok_or_else(unauthenticated)?;
@@ -47,33 +47,42 @@ impl Control {
         tx.commit().await.map_err(refused)?;
         let claims = Claims {
             name: participant.clone(),
-            grants: grants(&room, caller.grant().role),
+            grants: grants(&room, caller.grant()),
             sub: project.to_string(),
             kid: Some(id.to_string()),
             version: None,
             exp: Some(self.context().parts.clock.now().as_millis() / 1000 + MINTED_SECONDS),
+            platform: false,
+            session_id: None,
+            service_id: None,
         };
         let jwt = token::sign(&claims, &secret).map_err(|error| internal("the token could not be signed", &error))?;
         Ok(wire::Connected { jwt, room_url: self.room_url(&room), room_name: room.into(), project_id: project })
     }
 
-    fn room_url(&self, room: &RoomName) -> String {
-        // `http` becomes `ws`, `https` becomes `wss`.
-        let base = self.context().parts.public_url.replacen("http", "ws", 1);
-        format!("{base}/rooms/{room}")
+    /// Where clients find a room's websocket.
+    pub(crate) fn room_url(&self, room: &RoomName) -> String {
+        room_url(&self.context().parts.public_url, room)
     }
 }
 
-/// The room, and what participants commonly may; an admin's token also the rest.
-fn grants(room: &RoomName, role: Role) -> Vec<TokenGrant> {
+/// The room's websocket at a server of this URL: `http` becomes `ws`, `https` becomes `wss`.
+pub(crate) fn room_url(server: &str, room: &RoomName) -> String {
+    format!("{}/rooms/{room}", server.replacen("http", "ws", 1))
+}
+
+/// The room, and what participants commonly may; who may bind also `secrets`, an admin also the rest.
+fn grants(room: &RoomName, own: Grant) -> Vec<TokenGrant> {
     let mut api = json!({
         "livekit": {}, "queues": {}, "messaging": {}, "database": {}, "memory": {}, "sync": {}, "storage": {},
         "containers": {}, "developer": {}, "agents": {}, "services": {},
     });
-    if role == Role::Admin {
-        for member in ["admin", "secrets", "tunnels"] {
-            api[member] = json!({});
-        }
+    if own.bind || own.role == Role::Admin {
+        api["secrets"] = json!({});
+    }
+    if own.role == Role::Admin {
+        api["admin"] = json!({});
+        api["tunnels"] = json!({});
     }
     let grant = |name: &str, scope| TokenGrant { name: name.to_owned(), scope };
     vec![grant("room", json!(room)), grant("role", json!("user")), grant("api", api)]

@@ -12,3 +12,8 @@ pub(crate) mod services;
 mod sessions;
 pub(crate) mod studio;
 pub(crate) mod usage;
+
+pub(crate) use authenticate::Holder;
+pub(crate) use connect::room_url;
+pub(crate) use services::{check_in_room, exposes};
+pub(crate) use sessions::Launched;

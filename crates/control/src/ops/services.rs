@@ -29,6 +29,7 @@ mod rules;
 pub use image_check::ImageCheck;
 pub use overview::ServiceOverview;
 use rules::Ruled;
+pub(crate) use rules::{check_in_room, exposes};
 
 /// Which services are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]

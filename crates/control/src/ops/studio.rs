@@ -48,7 +48,9 @@ impl Visitor {
     pub fn name(&self) -> String {
         match self {
             Self::Key(caller) => match caller.identity() {
-                Identity::ApiKey { name, .. } | Identity::Participant { name, .. } => name.clone(),
+                Identity::ApiKey { name, .. } | Identity::Participant { name, .. } | Identity::Service { name, .. } => {
+                    name.clone()
+                }
                 Identity::Operator => OPERATOR.to_owned(),
             },
             Self::Operator(_) => OPERATOR.to_owned(),

@@ -64,6 +64,10 @@ async fn forget(context: &Context) -> Result<(), StoreError> {
 async fn in_use(context: &Context) -> Result<HashSet<Digest>, StoreError> {
     let mut tx = context.parts.store.read("images in use").await?;
     let mut in_use = HashSet::new();
+    for Image { digest, layers, .. } in context.pulled.all() {
+        in_use.insert(digest);
+        in_use.extend(layers.into_iter().map(|layer| layer.diff_id));
+    }
     for session in tx.active_sessions(None).await? {
         for workload in tx.workloads(session.project, session.id).await? {
             let image = workload.image.as_deref().and_then(|text| serde_json::from_str(text).ok());

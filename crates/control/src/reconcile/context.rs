@@ -15,6 +15,7 @@ use crate::{
     control::Parts,
     ops::audit::RefusedAttempts,
     refusals::{chain, internal, refused},
+    room::{Presence, Pulled},
     secret_input,
 };
 
@@ -24,6 +25,10 @@ pub(crate) struct Context {
     pub(crate) parts: Parts,
     /// The newest word on each workload.
     pub(crate) live: Live,
+    /// Who is in which session.
+    pub(crate) presence: Presence,
+    /// What participants pulled.
+    pub(crate) pulled: Pulled,
     /// Bounds what refused attempts write.
     pub(crate) refused: RefusedAttempts,
     /// What the engine has.
@@ -35,6 +40,12 @@ pub(crate) struct Context {
 impl Context {
     pub(super) fn now(&self) -> Timestamp {
         self.parts.clock.now()
+    }
+
+    /// A session's record has ended: its participants have nothing to be in any more.
+    pub(crate) fn end_room(&self, session: meshkeep_core::id::SessionId) {
+        self.presence.close(session);
+        self.pulled.forget(session);
     }
 
     /// What the engine has of a workload.
@@ -103,7 +114,8 @@ impl Context {
             session: launch.session,
             service: launch.service,
             service_name: launch.service_name.clone(),
-            place: 0, // stays as it is recorded
+            place: 0,    // stays as it is recorded
+            asked: None, // likewise
             spec: launch.recipe.spec.clone(),
             secrets: launch.recipe.secrets.clone(),
             pull_secret: launch.recipe.pull_secret.clone(),

@@ -20,10 +20,13 @@ use super::{
     outcome::{engine_error, workload_lost},
     platform,
 };
-use crate::{probe::Probe, refusals::chain};
+use crate::{
+    probe::Probe,
+    refusals::{chain, internal},
+};
 
 /// How long a workload has between its stop signal and SIGKILL.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// Between two liveness probes that were not answered with 200.
 const PROBE_PAUSE: Duration = Duration::from_millis(100);
@@ -32,6 +35,8 @@ const PROBE_PAUSE: Duration = Duration::from_millis(100);
 pub(super) enum Command {
     /// End the workload for good and say when it is gone.
     Stop(oneshot::Sender<()>),
+    /// End its process within this grace, keep what it left, and say when it has ended.
+    Halt(Duration, oneshot::Sender<Result<(), Refusal>>),
     /// Start it anew as given here, and say when that is recorded.
     Relaunch(Box<Relaunch>, oneshot::Sender<Result<(), Refusal>>),
 }
@@ -87,6 +92,7 @@ pub(super) async fn drive(context: Arc<Context>, launch: Launch, mut commands: m
                     let _ = done.send(());
                     return;
                 }
+                Some(Command::Halt(grace, done)) => driver.halt(grace, done).await,
                 Some(Command::Relaunch(relaunch, done)) => driver.relaunch(*relaunch, done, wait).await,
                 None => return,
             },
@@ -125,6 +131,9 @@ impl Driver {
         }
         match &self.launch.state {
             WorkloadState::Exited { code: 0 } | WorkloadState::Stopped => Phase::Wait(Wait::Rest),
+            WorkloadState::Exited { .. } | WorkloadState::Failed { .. } if self.launch.asked.is_some() => {
+                Phase::Wait(Wait::Rest)
+            }
             WorkloadState::Failed { reason } if reason.kind != RefusalKind::Broken => Phase::Wait(Wait::Rest),
             WorkloadState::Exited { .. } | WorkloadState::Failed { .. } => {
                 Phase::Wait(Wait::Backoff(self.context.now()))
@@ -264,6 +273,23 @@ impl Driver {
         }
         *self = Self::new(Arc::clone(&self.context), launch);
         Phase::Start(Box::new(new.image))
+    }
+
+    /// Its process ends and is not started again until somebody asks for it.
+    async fn halt(&mut self, grace: Duration, done: oneshot::Sender<Result<(), Refusal>>) -> Phase {
+        let halted = match self.context.parts.engine.stop(self.launch.id, grace).await {
+            Ok(()) | Err(EngineError::NotFound(_)) => Ok(()),
+            Err(error) => Err(internal("the container could not be stopped", &error)),
+        };
+        let next = if halted.is_ok() {
+            self.record(WorkloadState::Stopped).await;
+            Phase::Wait(Wait::Rest)
+        } else {
+            Phase::Wait(Wait::Watch)
+        };
+        // The asker may have gone; it is stopped all the same.
+        let _ = done.send(halted);
+        next
     }
 
     async fn stop(&mut self) {

@@ -1,6 +1,6 @@
 //! The drivers of all running sessions, and the commands to them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use meshkeep_core::{
     Refusal, RefusalKind,
@@ -52,7 +52,13 @@ impl Drivers {
     pub(crate) fn take(&mut self, session: SessionId) -> Ending {
         let ids: Vec<_> = self.running.iter().filter(|(_, h)| h.session == session).map(|(id, _)| *id).collect();
         let commands = ids.iter().filter_map(|id| self.running.remove(id)).map(|handle| handle.commands).collect();
-        Ending { context: Arc::clone(&self.context), session, commands }
+        Ending { context: Arc::clone(&self.context), of: Of::Session(session), commands }
+    }
+
+    /// Takes one driver away, to be ended; its session goes on.
+    pub(crate) fn take_one(&mut self, id: WorkloadId) -> Ending {
+        let commands = self.running.remove(&id).map(|handle| handle.commands).into_iter().collect();
+        Ending { context: Arc::clone(&self.context), of: Of::Workload(id), commands }
     }
 }
 
@@ -60,6 +66,16 @@ impl Drivers {
 pub(crate) struct Commands(mpsc::Sender<Command>);
 
 impl Commands {
+    /// Ends the workload's process; what it left stays.
+    ///
+    /// # Errors
+    /// When the engine refuses, or the workload ends meanwhile.
+    pub(crate) async fn halt(self, grace: Duration) -> Result<(), Refusal> {
+        let (done, answer) = oneshot::channel();
+        self.0.send(Command::Halt(grace, done)).await.map_err(|_| ending())?;
+        answer.await.map_err(|_| ending())?
+    }
+
     /// Hands the workload what it shall be from now on; the answer comes when that is recorded.
     ///
     /// # Errors
@@ -77,11 +93,17 @@ pub(crate) fn ending() -> Refusal {
         .hint("look whether the session still runs, then try again")
 }
 
-/// A session whose record has ended, and the drivers that do not know it yet.
+/// A session whose record has ended, or a workload that was forgotten, and the drivers that do not know it yet.
 pub(crate) struct Ending {
     context: Arc<Context>,
-    session: SessionId,
+    of: Of,
     commands: Vec<mpsc::Sender<Command>>,
+}
+
+/// What ends.
+enum Of {
+    Session(SessionId),
+    Workload(WorkloadId),
 }
 
 impl Ending {
@@ -96,9 +118,14 @@ impl Ending {
             }
         });
         futures_util::future::join_all(stops).await;
-        self.context.live.forget(self.session);
-        if !self.context.stopping.is_cancelled() {
-            self.context.release(self.session).await;
+        match self.of {
+            Of::Workload(id) => self.context.live.forget_one(id),
+            Of::Session(session) => {
+                self.context.live.forget(session);
+                if !self.context.stopping.is_cancelled() {
+                    self.context.release(session).await;
+                }
+            }
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Launch {
     pub(crate) service: ServiceId,
     /// Its name.
     pub(crate) service_name: ServiceName,
+    /// Who asked for it while its session ran; it runs once.
+    pub(crate) asked: Option<store::Asked>,
     /// Every service of the session.
     pub(crate) peers: Arc<[Peer]>,
     /// What it is made from.
@@ -65,6 +67,7 @@ impl Launch {
             room: session.room_name.clone(),
             service: workload.service,
             service_name: workload.service_name,
+            asked: workload.asked,
             peers,
             recipe: Recipe { spec: workload.spec, secrets: workload.secrets, pull_secret: workload.pull_secret },
             image,
@@ -74,6 +77,12 @@ impl Launch {
             exit_code: workload.exit_code,
             started_at: workload.started_at,
         }
+    }
+
+    /// With the image that was proven for it.
+    pub(crate) fn with_image(mut self, image: Image) -> Self {
+        self.image = Some(image);
+        self
     }
 
     /// As the engine runs it.

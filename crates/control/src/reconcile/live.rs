@@ -27,6 +27,8 @@ pub(crate) struct LiveWorkload {
     session: SessionId,
     /// Its service.
     service: ServiceId,
+    /// Somebody asked for it while its session ran.
+    asked: bool,
     /// Its state.
     pub(crate) state: WorkloadState,
     /// Restarts after crashes.
@@ -51,6 +53,7 @@ impl LiveWorkload {
         Self {
             session: workload.session,
             service: workload.service,
+            asked: workload.asked.is_some(),
             state,
             restarts: workload.restarts,
             exit_code: workload.exit_code,
@@ -82,9 +85,10 @@ impl Live {
         self.lock().get(&id).cloned()
     }
 
-    /// States of a session's workloads.
+    /// States of a session's workloads, without those that somebody asked for while it ran.
     pub(crate) fn states(&self, session: SessionId) -> Vec<WorkloadState> {
-        self.lock().values().filter(|live| live.session == session).map(|live| live.state.clone()).collect()
+        let map = self.lock();
+        map.values().filter(|live| live.session == session && !live.asked).map(|live| live.state.clone()).collect()
     }
 
     /// States of a service's workloads in all running sessions.
@@ -113,6 +117,12 @@ impl Live {
         self.note();
     }
 
+    /// Forgets one workload.
+    pub(crate) fn forget_one(&self, id: WorkloadId) {
+        self.lock().remove(&id);
+        self.note();
+    }
+
     /// Receives a pull's progress for `id`.
     pub(crate) fn progress(&self, id: WorkloadId) -> Arc<dyn Progress> {
         Arc::new(PullProgress { live: self.clone(), id })
@@ -131,6 +141,7 @@ impl Live {
         let live = LiveWorkload {
             session: launch.session,
             service: launch.service,
+            asked: launch.asked.is_some(),
             state: launch.state.clone(),
             restarts: launch.restarts,
             exit_code: launch.exit_code,

@@ -19,11 +19,11 @@ mod resume;
 
 pub(crate) use collect::collect;
 pub(crate) use context::Context;
-pub(crate) use driver::Relaunch;
+pub(crate) use driver::{GRACE, Relaunch};
 pub(crate) use drivers::{Drivers, ending};
 pub(crate) use launch::{Launch, peers};
 pub(crate) use live::{Live, LiveWorkload};
 pub(crate) use observer::Observer;
-pub(crate) use platform::unlaunched;
+pub(crate) use platform::{told, unlaunched};
 pub(crate) use recipe::Recipe;
 pub(crate) use resume::resume;

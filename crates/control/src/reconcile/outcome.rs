@@ -15,7 +15,7 @@ use super::{
 impl Driver {
     pub(super) async fn ended(&mut self, code: i32, hint: Option<String>) -> Phase {
         self.launch.exit_code = Some(code);
-        if code == 0 {
+        if code == 0 || self.launch.asked.is_some() {
             self.record(WorkloadState::Exited { code }).await;
             return Phase::Wait(Wait::Rest);
         }
@@ -33,6 +33,9 @@ impl Driver {
     }
 
     pub(super) async fn crashed(&mut self, reason: Refusal) -> Phase {
+        if self.launch.asked.is_some() {
+            return self.failed(reason).await;
+        }
         self.restart_later(WorkloadState::Failed { reason: reason.clone() }, reason).await
     }
 

@@ -26,6 +26,11 @@ pub(crate) fn unlaunched(spec: &ServiceSpec) -> Vec<(EntryName, SecretText)> {
     named(spec, Default::default())
 }
 
+/// Names of what every launch of a manifest is told.
+pub(crate) fn told(spec: &ServiceSpec) -> Vec<String> {
+    unlaunched(spec).into_iter().map(|(name, _)| name.into()).collect()
+}
+
 fn named(spec: &ServiceSpec, told: [String; TOLD.len()]) -> Vec<(EntryName, SecretText)> {
     let port = picked_port(spec).map(|port| ("MESHAGENT_PORT", port.to_string()));
     let typed = |name: &str| name.parse::<EntryName>().expect("the names above are variable names");

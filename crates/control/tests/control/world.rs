@@ -218,6 +218,7 @@ async fn start(store: &Store, images: &Images, engine: &Arc<FakeEngine>) -> (Con
         limits: Limits::default(),
         keep_versions: 20,
         rolling: RollingPace { ready_within: Duration::from_secs(2), settled: Duration::from_millis(50) },
+        session_grace: std::time::Duration::from_secs(30),
     })
     .await
     .unwrap()

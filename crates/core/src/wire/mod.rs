@@ -7,9 +7,11 @@
 mod audit;
 mod error;
 mod expose;
+pub mod packet;
+pub mod payload;
 mod project;
 mod restart;
-mod room;
+mod rooms;
 mod secret;
 mod service;
 mod session;
@@ -18,7 +20,7 @@ pub use audit::{AuditList, AuditRow, AuditVerified};
 pub use error::{ErrorBody, ErrorDetail, kind_of, status_of};
 pub use project::{ApiKey, ApiKeyCreate, ApiKeyCreated, ApiKeyList, Initialised, Project, ProjectList, RoleAnswer};
 pub use restart::{RestartOutcome, RestartState, RestartStep, RollingRestart};
-pub use room::{Connected, Room, RoomCreate, RoomList, RoomUpdate};
+pub use rooms::{Connected, Room, RoomCreate, RoomList, RoomUpdate};
 pub use secret::{
     PullTest, PullTested, SecretDetail, SecretItem, SecretList, SecretPatch, SecretRevealed, SecretSaved,
     SecretVersion, SecretVersions, SecretWrite, VersionChanges,

@@ -66,7 +66,7 @@ fn recorded(path: &Path, id: WorkloadId) -> Option<Record> {
 }
 
 /// The supervisor, when it lives: its socket refuses connections as soon as it does not.
-fn reach(path: &Path) -> io::Result<UnixStream> {
+pub(super) fn reach(path: &Path) -> io::Result<UnixStream> {
     let dir = files::open_dir(path)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;

@@ -71,6 +71,15 @@ impl Hierarchies {
         self.mounts.iter().map(|mount| mount.at.join(relative)).filter(|dir| dir.is_dir()).collect()
     }
 
+    /// Puts this process into it, in every hierarchy that has it.
+    pub(super) fn join(&self, cgroup: &str) -> io::Result<()> {
+        let dirs = self.dirs(cgroup);
+        if dirs.is_empty() {
+            return Err(io::Error::other("the workload's cgroup is gone"));
+        }
+        dirs.iter().try_for_each(|dir| fs::write(dir.join("cgroup.procs"), "0"))
+    }
+
     /// How often the kernel killed something in it for want of memory.
     pub(super) fn oom_kills(&self, cgroup: &str) -> u64 {
         let of = |dir: &Path| {

@@ -18,6 +18,7 @@ mod adopt;
 mod cgroups;
 mod child;
 mod config;
+mod exec;
 mod files;
 mod host;
 mod ids;
@@ -60,7 +61,7 @@ use self::{
     proto::{Command, State},
     slot::Slot,
 };
-use crate::{Deliver, Engine, EngineError, LogStream, Observed, Workload, engine::broken};
+use crate::{Deliver, Engine, EngineError, ExecRequest, ExecSession, LogStream, Observed, Workload, engine::broken};
 
 /// The grace that a start gives to the one it replaces.
 const REPLACED_GRACE: Duration = Duration::from_secs(10);
@@ -226,6 +227,11 @@ impl Engine for EmbeddedEngine {
             std::io::ErrorKind::NotFound => EngineError::NotFound(id),
             _ => broken("reading a log")(error),
         })
+    }
+
+    async fn exec(&self, id: WorkloadId, request: ExecRequest) -> Result<ExecSession, EngineError> {
+        let slot = self.0.slot(id)?;
+        exec::exec(&self.0, &slot, id, request).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -20,7 +20,7 @@ use super::net::SessionNetwork;
 pub(super) const VERSION: u32 = 1;
 
 /// Bytes of one frame at most; a launch with 127 layers is far below.
-const MAX_FRAME: usize = 1 << 20;
+pub(super) const MAX_FRAME: usize = 1 << 20;
 
 /// Bytes of one delivery at most: twice what an environment may take.
 const MAX_DELIVERY: usize = 2 * meshkeep_core::environment::MAX_TOTAL_BYTES;
@@ -133,7 +133,7 @@ impl State {
 }
 
 /// What the server may ask of a supervisor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(super) enum Command {
     /// Send the stop signal, and SIGKILL when it still runs after the grace.
@@ -141,6 +141,63 @@ pub(super) enum Command {
         /// Milliseconds of grace.
         grace_ms: u64,
     },
+    /// Run another process in the container. From here on this connection is that process's alone, in the frames of
+    /// [`exec`].
+    Exec {
+        /// The command in words.
+        command: Vec<String>,
+        /// Whether it gets a terminal.
+        tty: bool,
+    },
+}
+
+/// What travels for one process that was asked for: `kind: u8 | length: u32 | bytes`, after the one JSON frame
+/// [`exec::Begun`] that says that it begins.
+pub(super) mod exec {
+    use serde::{Deserialize, Serialize};
+
+    /// Bytes of one frame at most.
+    pub(in super::super) const MAX: usize = 64 << 10;
+    /// Of kind and length.
+    pub(in super::super) const HEAD: usize = 5;
+
+    /// The command runs.
+    pub(in super::super) const STARTED: u8 = 0;
+    /// Bytes of standard output, or for standard input.
+    pub(in super::super) const STANDARD: u8 = 1;
+    /// Bytes of standard error.
+    pub(in super::super) const ERROR: u8 = 2;
+    /// The exit status, in four bytes.
+    pub(in super::super) const EXITED: u8 = 3;
+    /// Why it could not be started: a refusal in JSON.
+    pub(in super::super) const FAILED: u8 = 4;
+    /// The end of standard input.
+    pub(in super::super) const CLOSE: u8 = 5;
+    /// Columns and rows, two bytes each.
+    pub(in super::super) const RESIZE: u8 = 6;
+    /// SIGKILL.
+    pub(in super::super) const KILL: u8 = 7;
+
+    /// The first word of a supervisor that will run it. A status has no such member.
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub(in super::super) struct Begun {
+        /// Always true.
+        pub(in super::super) begun: bool,
+    }
+
+    /// A frame's kind and length.
+    pub(in super::super) fn head(kind: u8, length: usize) -> [u8; HEAD] {
+        let [a, b, c, d] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+        [kind, a, b, c, d]
+    }
+
+    /// The kind and length of a head; nothing when the length is over its bound.
+    pub(in super::super) fn parse(head: [u8; HEAD]) -> Option<(u8, usize)> {
+        let [kind, length @ ..] = head;
+        let length = u32::from_be_bytes(length) as usize;
+        (length <= MAX).then_some((kind, length))
+    }
 }
 
 /// A frame's bytes.

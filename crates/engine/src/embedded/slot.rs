@@ -74,6 +74,8 @@ impl Seen {
 pub(super) struct Slot {
     /// Held by whoever starts, stops or removes it.
     pub gate: tokio::sync::Mutex<()>,
+    /// Held by whoever asks its supervisor to let a process in.
+    pub door: tokio::sync::Mutex<()>,
     seen: watch::Sender<Option<Seen>>,
     commands: Mutex<Option<UnboundedSender<Command>>>,
 }
@@ -81,7 +83,11 @@ pub(super) struct Slot {
 impl Slot {
     /// A place; empty until the first start is recorded.
     pub(super) fn new(seen: Option<Seen>) -> Self {
-        Self { gate: tokio::sync::Mutex::default(), seen: watch::Sender::new(seen), commands: Mutex::default() }
+        Self {
+            gate: tokio::sync::Mutex::default(),
+            door: tokio::sync::Mutex::default(),
+            seen: watch::Sender::new(seen), commands: Mutex::default(),
+        }
     }
 
     /// What is known now.

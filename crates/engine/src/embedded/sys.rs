@@ -6,7 +6,7 @@
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
     io,
-    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -16,6 +16,25 @@ use tokio::io::{Interest, unix::AsyncFd};
 pub(super) fn close_from(first: u32) -> io::Result<()> {
     // SAFETY: the runtime child calls this before it opened anything; descriptors that nobody owns are closed.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) }).map(drop)
+}
+
+/// Closes the descriptors from `first` up to the one before `end`. Only for a process that never uses what stood for them.
+pub(super) fn close_between(first: u32, end: i32) -> io::Result<()> {
+    let last = u32::try_from(end - 1).map_err(io::Error::other)?;
+    // SAFETY: the caller's process never uses an object again that owned one of them.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
+/// Has the kernel close every descriptor from `first` on when this process executes something.
+pub(super) fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: changes a flag of descriptors.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
+}
+
+/// SIGKILL for a child of this process that was not reaped.
+pub(super) fn kill(pid: i32) -> io::Result<()> {
+    let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("no process id"))?;
+    Ok(kill_process(pid, Signal::KILL)?)
 }
 
 /// A new mount namespace for this single-threaded process.
@@ -92,6 +111,65 @@ impl Drop for Parked {
         let _ = kill_process(self.0, Signal::KILL);
         let _ = rustix::process::waitpid(Some(self.0), rustix::process::WaitOptions::empty());
     }
+}
+
+/// Which side of a fork this is.
+pub(super) enum Fork {
+    /// The new process.
+    Child,
+    /// The old one; the new one's id.
+    Parent(i32),
+}
+
+/// Forks this single-threaded process. The child is a child of this one, or with `sibling` of this one's parent, which
+/// is what a process in another process namespace must be to be waited for from outside. The child never returns to
+/// its caller's caller: it ends in [`leave`] or executes something.
+pub(super) fn fork(sibling: bool) -> io::Result<Fork> {
+    let flags = libc::SIGCHLD | if sibling { libc::CLONE_PARENT } else { 0 };
+    // SAFETY: without CLONE_VM and with no stack this is a fork; there is one thread, so no lock is held by another.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) })?;
+    match i32::try_from(pid) {
+        Ok(0) => Ok(Fork::Child),
+        Ok(pid) => Ok(Fork::Parent(pid)),
+        Err(_) => Err(io::Error::other("no process id")),
+    }
+}
+
+/// Ends this process at once, without anything that would run at an ordinary end.
+pub(super) fn leave(code: i32) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(code) }
+}
+
+/// Whether a child has ended; it is reaped then.
+pub(super) fn reap_if_ended(pid: i32) -> bool {
+    // SAFETY: no status is wanted.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) != 0 }
+}
+
+/// The other end of a terminal, without a path to it.
+pub(super) fn terminal_peer(master: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    const TIOCGPTPEER: u64 = 0x5441;
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: the argument is a number; the answer is a new descriptor that nobody else owns.
+    let fd = check(unsafe { libc::ioctl(master.as_raw_fd(), TIOCGPTPEER, flags) }.into())?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: just opened.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Lets a terminal be opened by its other end.
+pub(super) fn unlock_terminal(master: BorrowedFd<'_>) -> io::Result<()> {
+    const TIOCSPTLCK: u64 = 0x4004_5431;
+    let unlocked: c_int = 0;
+    // SAFETY: the argument is a number that lives over the call.
+    check(unsafe { libc::ioctl(master.as_raw_fd(), TIOCSPTLCK, &raw const unlocked) }.into()).map(drop)
+}
+
+/// Makes a terminal the controlling one of this process, the leader of a session without one.
+pub(super) fn control_terminal(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the argument is a number.
+    check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) }.into()).map(drop)
 }
 
 /// Makes a free loop device show `file` read-only and go away with its last user.

@@ -13,9 +13,12 @@ use meshkeep_core::{
     environment::Environment,
     id::{SessionId, WorkloadId},
 };
-use tokio::sync::watch;
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::{mpsc, watch};
 
-use crate::{Deliver, Engine, EngineError, LogStream, Observed, ObservedState, Workload};
+use crate::{
+    Deliver, Engine, EngineError, ExecOutput, ExecRequest, ExecSession, LogStream, Observed, ObservedState, Workload,
+};
 
 /// A start that happened.
 #[derive(Clone, Debug)]
@@ -231,6 +234,17 @@ impl Engine for FakeEngine {
         let state = self.state();
         let fake = state.workloads.get(&id).ok_or(EngineError::NotFound(id))?;
         Ok(super::logs::stream(Arc::clone(&self.shared), changes, id, &fake.log, tail, follow))
+    }
+
+    /// Says its command and ends.
+    async fn exec(&self, id: WorkloadId, request: ExecRequest) -> Result<ExecSession, EngineError> {
+        if !self.state().workloads.contains_key(&id) {
+            return Err(EngineError::NotFound(id));
+        }
+        let said = request.command.join(" ").into_bytes();
+        let said = [ExecOutput::Started, ExecOutput::Stdout(said), ExecOutput::Exited(0)];
+        let (input, _) = mpsc::channel(1);
+        Ok(ExecSession { input, output: stream::iter(said.map(Ok)).boxed() })
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -3,10 +3,10 @@
 use meshkeep_core::{
     SecretText, Timestamp,
     access::{Grant, Role},
-    id::{ApiKeyId, ProjectId},
+    id::{ApiKeyId, ProjectId, ServiceId},
 };
 use meshkeep_seal::{Context, Sealed};
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::sqlite::SqliteRow;
 
 use crate::{
     StoreError, Tx,
@@ -27,6 +27,8 @@ pub struct ApiKey {
     pub description: String,
     /// What it is worth.
     pub grant: Grant,
+    /// The service for whose own use it was made.
+    pub service: Option<ServiceId>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -39,6 +41,8 @@ pub struct NewApiKey<'a> {
     pub description: &'a str,
     /// What it is worth.
     pub grant: Grant,
+    /// The service for whose own use it is made.
+    pub service: Option<ServiceId>,
     /// The secret part.
     pub secret: &'a SecretText,
     /// Who makes it.
@@ -52,13 +56,13 @@ fn context(project: ProjectId, id: ApiKeyId) -> Context {
 fn read(row: &SqliteRow) -> Result<ApiKey, StoreError> {
     let role =
         Role::from_word(&row.text("role")?).ok_or_else(|| StoreError::damaged("an API key has an unknown role"))?;
-    let bind = row.try_get("bind").map_err(|_| StoreError::damaged("an API key has no bind right or lack of it"))?;
     Ok(ApiKey {
         id: row.parsed("id")?,
         project: row.parsed("project_id")?,
         name: row.text("name")?,
         description: row.text("description")?,
-        grant: Grant { role, bind },
+        grant: Grant { role, bind: row.flag("bind")? },
+        service: row.maybe_parsed("service_id")?,
         created_at: row.time("created_at")?,
     })
 }
@@ -75,13 +79,14 @@ impl Tx {
             name: new.name.to_owned(),
             description: new.description.to_owned(),
             grant: new.grant,
+            service: new.service,
             created_at: self.now(),
         };
         let sealed = self.project_key(project).await?.seal(&context(project, key.id), new.secret.expose().as_bytes());
         let failed = self.failed("API key");
         sqlx::query(
-            "INSERT INTO api_keys (id, project_id, name, description, role, bind, sealed, created_at, created_by) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO api_keys (id, project_id, name, description, role, bind, sealed, created_at, created_by, service_id) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(key.id.to_string())
         .bind(project.to_string())
@@ -92,6 +97,7 @@ impl Tx {
         .bind(sealed.as_bytes())
         .bind(key.created_at.as_millis())
         .bind(new.by)
+        .bind(new.service.map(|id| id.to_string()))
         .execute(self.db())
         .await
         .map_err(failed)?;
@@ -132,6 +138,42 @@ impl Tx {
             .await
             .map_err(failed)?;
         rows.iter().map(read).collect()
+    }
+
+    /// The key of this name that was made for a service, with its secret.
+    ///
+    /// # Errors
+    /// Damage, or another root key.
+    pub async fn api_key_of(
+        &mut self,
+        service: ServiceId,
+        name: &str,
+    ) -> Result<Option<(ApiKey, SecretText)>, StoreError> {
+        let failed = self.failed("");
+        let id: Option<String> = sqlx::query_scalar("SELECT id FROM api_keys WHERE service_id = $1 AND name = $2")
+            .bind(service.to_string())
+            .bind(name)
+            .fetch_optional(self.db())
+            .await
+            .map_err(failed)?;
+        match id.and_then(|id| id.parse().ok()) {
+            Some(id) => self.api_key(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Deletes the keys that were made for a service; which those were.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn delete_api_keys_of(&mut self, service: ServiceId) -> Result<Vec<ApiKeyId>, StoreError> {
+        let failed = self.failed("");
+        let ids: Vec<String> = sqlx::query_scalar("DELETE FROM api_keys WHERE service_id = $1 RETURNING id")
+            .bind(service.to_string())
+            .fetch_all(self.db())
+            .await
+            .map_err(failed)?;
+        Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
     }
 
     /// Deletes a key; its tokens die with it. False when it was not there.

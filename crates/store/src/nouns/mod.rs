@@ -6,6 +6,7 @@ pub(crate) mod event;
 pub(crate) mod project;
 pub(crate) mod rolling_restart;
 pub(crate) mod room;
+pub(crate) mod room_secret;
 pub(crate) mod secret;
 pub(crate) mod secret_use;
 pub(crate) mod server;

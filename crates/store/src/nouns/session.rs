@@ -22,6 +22,8 @@ pub struct Session {
     pub room_name: RoomName,
     /// When it began.
     pub created_at: Timestamp,
+    /// Somebody asked for it: it stays until it is terminated. Others end after the last participant has left.
+    pub explicit: bool,
     /// When it ended; none while it is active.
     pub ended_at: Option<Timestamp>,
 }
@@ -33,33 +35,41 @@ fn read(row: &SqliteRow) -> Result<Session, StoreError> {
         room: row.maybe_parsed("room_id")?,
         room_name: row.parsed("room_name")?,
         created_at: row.time("created_at")?,
+        explicit: row.flag("explicit")?,
         ended_at: row.maybe_time("ended_at")?,
     })
 }
 
 impl Tx {
-    /// Begins a session of a room.
+    /// Begins a session of a room, `explicit` when somebody asked for it.
     ///
     /// # Errors
     /// [`StoreError::Taken`] when one is active.
-    pub async fn create_session(&mut self, project: ProjectId, room: &Room) -> Result<Session, StoreError> {
+    pub async fn create_session(
+        &mut self,
+        project: ProjectId,
+        room: &Room,
+        explicit: bool,
+    ) -> Result<Session, StoreError> {
         let session = Session {
             id: SessionId::from_uuid(new_id()),
             project,
             room: Some(room.id),
             room_name: room.name.clone(),
             created_at: self.now(),
+            explicit,
             ended_at: None,
         };
         let failed = self.failed("room's session");
         sqlx::query(
-            "INSERT INTO sessions (id, project_id, room_id, room_name, created_at) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO sessions (id, project_id, room_id, room_name, created_at, explicit) VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(session.id.to_string())
         .bind(project.to_string())
         .bind(room.id.to_string())
         .bind(room.name.as_str())
         .bind(session.created_at.as_millis())
+        .bind(explicit)
         .execute(self.db())
         .await
         .map_err(failed)?;
@@ -144,6 +154,20 @@ impl Tx {
         .await
         .map_err(failed)?;
         Ok(done.rows_affected())
+    }
+
+    /// Keeps an active session until it is terminated.
+    ///
+    /// # Errors
+    /// When it is not active.
+    pub async fn keep_session(&mut self, id: SessionId) -> Result<(), StoreError> {
+        let failed = self.failed("");
+        let done = sqlx::query("UPDATE sessions SET explicit = TRUE WHERE id = $1 AND ended_at IS NULL")
+            .bind(id.to_string())
+            .execute(self.db())
+            .await
+            .map_err(failed)?;
+        one_row(&done, "active session")
     }
 
     /// Ends an active session.

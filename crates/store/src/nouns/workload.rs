@@ -11,6 +11,7 @@ use meshkeep_core::{
     workload::WorkloadState,
 };
 use meshkeep_seal::{Context, ProjectKey};
+use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
@@ -22,6 +23,17 @@ use crate::{
     row::Columns,
     tx::one_row,
 };
+
+/// Who asked for a workload while its session ran. It runs once: it is not started again when it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The participant's id then.
+    pub participant: String,
+    /// The participant's name.
+    pub name: String,
+    /// A container of its own, of no saved service.
+    pub ad_hoc: bool,
+}
 
 /// A workload as recorded.
 #[derive(Clone, Debug)]
@@ -36,6 +48,8 @@ pub struct Workload {
     pub service_name: ServiceName,
     /// Its place on the session's network.
     pub place: u8,
+    /// Who asked for it; none for what the session runs by itself.
+    pub asked: Option<Asked>,
     /// The manifest it was launched from.
     pub spec: ServiceSpec,
     /// Which versions its environment is made of, in the order they are bound.
@@ -87,6 +101,7 @@ fn read(key: &ProjectKey, project: ProjectId, row: &SqliteRow) -> Result<Workloa
         service: row.parsed("service_id")?,
         service_name: row.parsed("service_name")?,
         place: small(row.count("place")?)?,
+        asked: row.maybe_json("asked")?,
         spec: open_spec(key, &place(project, id), row.bytes("manifest")?)?,
         secrets: row.json("secrets")?,
         pull_secret: row.maybe_json("pull_secret")?,
@@ -99,7 +114,7 @@ fn read(key: &ProjectKey, project: ProjectId, row: &SqliteRow) -> Result<Workloa
     })
 }
 
-fn json(value: &impl serde::Serialize) -> String {
+fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("references and states are JSON")
 }
 
@@ -114,7 +129,7 @@ impl Tx {
         let failed = self.failed("service's workload");
         sqlx::query(
             "INSERT INTO workloads (id, session_id, service_id, service_name, place, manifest, secrets, pull_secret, \
-             state, attempt, restarts) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             state, attempt, restarts, asked) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(workload.id.to_string())
         .bind(workload.session.to_string())
@@ -127,6 +142,7 @@ impl Tx {
         .bind(json(&workload.state))
         .bind(i64::from(workload.attempt))
         .bind(i64::from(workload.restarts))
+        .bind(workload.asked.as_ref().map(json))
         .execute(self.db())
         .await
         .map_err(failed)?;
@@ -177,6 +193,20 @@ impl Tx {
         .execute(self.db())
         .await
         .map_err(failed)?;
+        one_row(&done, "workload")
+    }
+
+    /// Forgets a workload that does not run any more.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn forget_workload(&mut self, id: WorkloadId) -> Result<(), StoreError> {
+        let failed = self.failed("");
+        let done = sqlx::query("DELETE FROM workloads WHERE id = $1")
+            .bind(id.to_string())
+            .execute(self.db())
+            .await
+            .map_err(failed)?;
         one_row(&done, "workload")
     }
 

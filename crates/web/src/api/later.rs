@@ -34,8 +34,6 @@ pub(super) fn routes() -> Vec<Route> {
     };
     // Signing in and the room's websocket bring no bearer credential.
     for (path, what) in [
-        ("/rooms/{room}", "room connections"),
-        ("//rooms/{room}", "room connections"),
         ("/oauth/authorize", "browser sign-in"),
     ] {
         routes.push(Route::get(path, move || async move { not_offered(what) }).summary("Not offered yet").later());

@@ -30,6 +30,7 @@ pub(crate) fn routes() -> Vec<Route> {
         sessions::routes,
         logs::routes,
         audit::routes,
+        crate::room::routes,
         later::routes,
     ];
     nouns.into_iter().flat_map(|routes| routes()).collect()

@@ -23,6 +23,14 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     Ok(value)
 }
 
+/// Reads what is JSON already.
+pub(crate) fn value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let member = member(error.path());
+        refused(&data_reason(&error.inner().to_string()), &member, String::new())
+    })
+}
+
 /// Reads YAML.
 pub(crate) fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
     serde_saphyr::from_str(text).map_err(|error| {

@@ -2,7 +2,7 @@
 
 mod auth;
 mod body;
-mod fit;
+pub(crate) mod fit;
 mod if_match;
 mod path;
 mod query;

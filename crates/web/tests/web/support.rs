@@ -91,7 +91,7 @@ impl App {
             };
             let secret = SecretText::new(format!("secret-of-{who:?}-0123456789"));
             let name = format!("{who:?}");
-            let new = NewApiKey { name: &name, description: "", grant, secret: &secret, by: "test" };
+            let new = NewApiKey { name: &name, description: "", grant, service: None, secret: &secret, by: "test" };
             let key = tx.create_api_key(project, new).await.unwrap();
             keys.insert(who, ApiKeyText { id: key.id, project, secret }.format());
         }
@@ -112,6 +112,7 @@ impl App {
             limits,
             keep_versions: 20,
             rolling: meshkeep_control::RollingPace::default(),
+            session_grace: std::time::Duration::from_secs(30),
         };
         let (control, running) = Control::start(parts).await.unwrap();
         let router = meshkeep_web::router(control, meshkeep_web::Settings::default());

@@ -13,7 +13,7 @@ use meshkeep_core::{
 use meshkeep_image::Reference;
 use meshkeep_store::{Scope, Secret, Tx};
 
-use crate::refusals::refused;
+use crate::{manifest_values, refusals::refused};
 
 /// What a manifest that fulfils the rules names.
 pub(super) struct Ruled {
@@ -26,6 +26,28 @@ pub(super) struct Ruled {
 /// Whether the manifest names secrets.
 pub(super) fn binds(spec: &ServiceSpec) -> bool {
     spec.container.as_ref().is_some_and(|container| !container.secrets.is_empty() || container.pull_secret.is_some())
+}
+
+/// Whether the environment of a manifest's container holds something that not everybody may read who may run services:
+/// bound secrets, sealed values, secrets of participants, tokens, keys.
+pub(crate) fn exposes(spec: &ServiceSpec) -> bool {
+    let tokens = spec.ports.iter().flat_map(|port| &port.endpoints).any(|endpoint| endpoint.meshagent.is_some());
+    let Some(container) = &spec.container else { return false };
+    let environment = container.environment.iter().any(|entry| entry.token.is_some() || entry.secret.is_some());
+    let bound = !container.secrets.is_empty() || container.api_key.is_some();
+    tokens || environment || bound || manifest_values::has_sealed(spec)
+}
+
+/// Checks the manifest of a container that a participant runs in its room by itself: what names a project's things is
+/// refused, as for a room's services.
+///
+/// # Errors
+/// `Invalid`, naming the member.
+pub(crate) fn check_in_room(spec: &ServiceSpec) -> Result<(), Refusal> {
+    let checked = manifest::check(spec)?;
+    let image = spec.container.as_ref().map_or("", |container| container.image.as_str());
+    image.parse::<Reference>().map_err(|why| Refusal::invalid("container.image", why))?;
+    refuse_in_rooms(true, &checked)
 }
 
 /// Checks a manifest before it is saved.
@@ -54,7 +76,7 @@ pub(super) async fn environment(
     if let Some(container) = &spec.container {
         container.image.parse::<Reference>().map_err(|why| Refusal::invalid("container.image", why))?;
     }
-    refuse_in_rooms(scope, &checked)?;
+    refuse_in_rooms(matches!(scope, Scope::Room(_)), &checked)?;
     if let Some(id) = checked.pull_secret {
         let secret = reference(tx, project, "container.pull_secret", id, SecretKind::Docker).await?;
         opened(tx, &secret, &checked).await?;
@@ -72,12 +94,12 @@ pub(super) async fn environment(
 }
 
 /// Rooms are opened to more people than projects.
-fn refuse_in_rooms(scope: Scope, checked: &Checked) -> Result<(), Refusal> {
-    let field = match scope {
-        Scope::Project => return Ok(()),
-        Scope::Room(_) if !checked.secrets.is_empty() => "container.secrets",
-        Scope::Room(_) if checked.pull_secret.is_some() => "container.pull_secret",
-        Scope::Room(_) => return Ok(()),
+fn refuse_in_rooms(is_room: bool, checked: &Checked) -> Result<(), Refusal> {
+    let field = match is_room {
+        false => return Ok(()),
+        true if !checked.secrets.is_empty() => "container.secrets",
+        true if checked.pull_secret.is_some() => "container.pull_secret",
+        true => return Ok(()),
     };
     Err(Refusal::invalid(field, "names a project's secret, which a room service may not")
         .hint("make it a project service"))

@@ -42,6 +42,7 @@ impl Control {
             tx.audit(&caller.audited("session.terminate", session.id.to_string())).await.map_err(refused)?;
         }
         tx.commit().await.map_err(refused)?;
+        ending.iter().for_each(|session| self.context().end_room(session.id));
         let ended: Vec<_> = ending.iter().map(|session| drivers.take(session.id).finish()).collect();
         drop(drivers);
         futures_util::future::join_all(ended).await;

@@ -10,14 +10,14 @@ use meshkeep_core::{
     plan, wire,
     workload::WorkloadState,
 };
-use meshkeep_store::{Room, Scope, Service, Tx, Workload};
+use meshkeep_store::{Room, Scope, Service, Session, Tx, Workload};
 use serde_json::json;
 
 use super::show;
 use crate::{
     Caller, Control,
     ops::rooms,
-    reconcile::{Launch, Recipe, peers},
+    reconcile::{Drivers, Launch, Recipe, peers},
     refusals::refused,
 };
 
@@ -47,10 +47,48 @@ impl Control {
         let mut tx = self.store().write("launch session").await.map_err(refused)?;
         let room = rooms::named(&mut tx, project, room).await?;
         if let Some(session) = tx.active_session_of(room.id).await.map_err(refused)? {
-            return Ok((show::whole(&mut tx, &self.context().live, session).await.map_err(refused)?, false));
+            if !session.explicit {
+                keep(&mut tx, caller, session.id).await?;
+            }
+            let shown = show::whole(&mut tx, self.context(), session).await.map_err(refused)?;
+            tx.commit().await.map_err(refused)?;
+            return Ok((shown, false));
         }
-        let planned = plan(&mut tx, project, &room).await?;
-        let session = tx.create_session(project, &room).await.map_err(refused)?;
+        let launched = Launched::record(&mut tx, project, &room, true, caller).await?;
+        let workloads = launched.workloads.clone();
+        let session = launched.drive(&mut drivers, tx).await?;
+        drop(drivers);
+        Ok((show::session(self.context(), session, Some(workloads), None), true))
+    }
+}
+
+/// A session that participants began stays from now on until it is terminated.
+async fn keep(tx: &mut Tx, caller: &Caller, id: SessionId) -> Result<(), Refusal> {
+    tx.keep_session(id).await.map_err(refused)?;
+    tx.add_event(id, "session.kept", &json!({"by": caller.actor()})).await.map_err(refused)?;
+    tx.audit(&caller.audited("session.launch", id.to_string())).await.map_err(refused)
+}
+
+/// A session that is recorded and not committed yet.
+pub(crate) struct Launched {
+    session: Session,
+    workloads: Vec<Workload>,
+}
+
+impl Launched {
+    /// Plans and records a room's session, in the name of who begins it.
+    ///
+    /// # Errors
+    /// Services that cannot be in one session.
+    pub(crate) async fn record(
+        tx: &mut Tx,
+        project: ProjectId,
+        room: &Room,
+        explicit: bool,
+        caller: &Caller,
+    ) -> Result<Self, Refusal> {
+        let planned = plan(tx, project, room).await?;
+        let session = tx.create_session(project, room, explicit).await.map_err(refused)?;
         let mut workloads = Vec::with_capacity(planned.len());
         for mut workload in planned {
             workload.session = session.id;
@@ -61,14 +99,20 @@ impl Control {
         let data = json!({"by": caller.actor(), "services": services});
         tx.add_event(session.id, "session.launched", &data).await.map_err(refused)?;
         tx.audit(&caller.audited("session.launch", session.id.to_string())).await.map_err(refused)?;
-        tx.commit().await.map_err(refused)?;
+        Ok(Self { session, workloads })
+    }
 
-        let peers = peers(&workloads);
-        for workload in &workloads {
-            drivers.start(Launch::recorded(&session, workload.clone(), Arc::clone(&peers)));
+    /// Makes it durable, then starts a driver for each workload.
+    ///
+    /// # Errors
+    /// When the store refuses; nothing was begun then.
+    pub(crate) async fn drive(self, drivers: &mut Drivers, tx: Tx) -> Result<Session, Refusal> {
+        tx.commit().await.map_err(refused)?;
+        let peers = peers(&self.workloads);
+        for workload in self.workloads {
+            drivers.start(Launch::recorded(&self.session, workload, Arc::clone(&peers)));
         }
-        drop(drivers);
-        Ok((show::session(&self.context().live, session, Some(workloads), None), true))
+        Ok(self.session)
     }
 }
 
@@ -87,6 +131,7 @@ async fn plan(tx: &mut Tx, project: ProjectId, room: &Room) -> Result<Vec<Worklo
             service: service.id,
             service_name,
             place,
+            asked: None,
             spec: recipe.spec,
             secrets: recipe.secrets,
             pull_secret: recipe.pull_secret,

@@ -34,14 +34,24 @@ impl Control {
         let mut tx = self.store().read("service logs").await.map_err(refused)?;
         let (_, workload) = workload(&mut tx, project, session, service).await?;
         drop(tx);
-        if let Some(lines) = self.lines(workload.id, tail, follow).await? {
+        self.workload_logs(workload.id, tail, follow).await
+    }
+
+    /// The same of a workload, for who may.
+    pub(crate) async fn workload_logs(
+        &self,
+        id: WorkloadId,
+        tail: Option<usize>,
+        follow: bool,
+    ) -> Result<BoxStream<'static, Result<Bytes, Refusal>>, Refusal> {
+        if let Some(lines) = self.lines(id, tail, follow).await? {
             return Ok(shown(lines));
         }
         if !follow {
             return Ok(stream::empty().boxed());
         }
         let control = self.clone();
-        let later = async move { control.first_lines(workload.id, tail).await };
+        let later = async move { control.first_lines(id, tail).await };
         Ok(stream::once(later).try_flatten().boxed())
     }
 

@@ -7,6 +7,8 @@ mod read;
 mod restart;
 mod show;
 
+pub(crate) use launch::Launched;
+
 use meshkeep_core::{
     Refusal,
     id::{ProjectId, ServiceId, SessionId},

@@ -30,8 +30,7 @@ impl Control {
             true => tx.active_sessions(Some(project)).await,
             false => tx.recent_sessions(project, RECENT).await,
         };
-        let live = &self.context().live;
-        let shown = |session| show::session(live, session, None, None);
+        let shown = |session| show::session(self.context(), session, None, None);
         Ok(wire::SessionList { sessions: sessions.map_err(refused)?.into_iter().map(shown).collect() })
     }
 
@@ -43,7 +42,7 @@ impl Control {
         caller.may(project, Action::Look)?;
         let mut tx = self.store().read("session").await.map_err(refused)?;
         let session = found(&mut tx, project, id).await?;
-        show::whole(&mut tx, &self.context().live, session).await.map_err(refused)
+        show::whole(&mut tx, self.context(), session).await.map_err(refused)
     }
 
     /// What happened in a session, oldest first.

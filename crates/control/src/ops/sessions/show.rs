@@ -13,35 +13,35 @@ use meshkeep_core::{
 use meshkeep_image::{Digest, Image};
 use meshkeep_store::{Session, StoreError, Tx, Workload};
 
-use crate::reconcile::{Live, LiveWorkload};
+use crate::reconcile::{Context, LiveWorkload};
 
 /// Newest versions, by secret.
 type Newest = BTreeMap<SecretId, u32>;
 
 /// A session with its workloads.
-pub(super) async fn whole(tx: &mut Tx, live: &Live, session: Session) -> Result<wire::Session, StoreError> {
+pub(super) async fn whole(tx: &mut Tx, context: &Context, session: Session) -> Result<wire::Session, StoreError> {
     let workloads = tx.workloads(session.project, session.id).await?;
     let newest = match session.ended_at {
         None => Some(tx.newest_secret_versions(session.project).await?),
         Some(_) => None,
     };
-    Ok(self::session(live, session, Some(workloads), newest.as_ref()))
+    Ok(self::session(context, session, Some(workloads), newest.as_ref()))
 }
 
 /// A session, with workloads where they were read.
 pub(super) fn session(
-    live: &Live,
+    context: &Context,
     session: Session,
     workloads: Option<Vec<Workload>>,
     newest: Option<&Newest>,
 ) -> wire::Session {
-    let is_active = session.ended_at.is_none();
+    let (is_active, live) = (session.ended_at.is_none(), &context.live);
     let newer = |recorded: &Workload| live.get(recorded.id).filter(|_| is_active);
     let workloads: Option<Vec<Whole>> = workloads
         .map(|all| all.into_iter().map(|recorded| Whole::of(newer(&recorded), recorded, session.ended_at)).collect());
     let state = match &workloads {
         _ if !is_active => SessionState::Ended,
-        Some(workloads) => session_state(workloads.iter().map(|whole| &whole.newer.state)),
+        Some(workloads) => session_state(workloads.iter().filter(|whole| whole.recorded.asked.is_none()).map(|whole| &whole.newer.state)),
         None => session_state(&live.states(session.id)),
     };
     wire::Session {
@@ -50,7 +50,7 @@ pub(super) fn session(
         room_name: session.room_name.into(),
         created_at: session.created_at,
         is_active,
-        participants: None,
+        participants: is_active.then(|| context.presence.by_role(session.id)),
         state,
         ended_at: session.ended_at,
         workloads: workloads.map(|all| all.into_iter().map(|whole| workload(whole, newest)).collect()),

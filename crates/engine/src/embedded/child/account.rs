@@ -7,7 +7,7 @@
 use super::{super::ids::RANGE, fault::Fault, rootfs::Rootfs};
 
 /// A user of the image.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
     /// User id inside.
     pub uid: u32,

@@ -95,10 +95,7 @@ fn config(launch: &Launch, account: &Account, user_namespace: BorrowedFd<'_>, hi
 }
 
 fn process(launch: &Launch, account: &Account) -> Value {
-    let none: [&str; 0] = [];
-    let extra = &launch.capabilities;
-    // Above our own hard limit nothing can be had; below it, what a server process is used to.
-    let files = getrlimit(Resource::Nofile).maximum.map_or(MAX_FILES, |hard| hard.min(MAX_FILES));
+    let files = max_files();
     json!({
         "terminal": false,
         "user": { "uid": account.uid, "gid": account.gid, "additionalGids": account.groups, "umask": 0o022 },
@@ -106,15 +103,25 @@ fn process(launch: &Launch, account: &Account) -> Value {
         // Not the container's: it keeps libcontainer from looking for a home directory in the image by itself.
         "env": ["HOME=/"],
         "cwd": launch.working_dir,
-        "capabilities": {
-            "bounding": extra, "effective": extra, "permitted": extra, "inheritable": none, "ambient": none,
-        },
+        "capabilities": capabilities(&launch.capabilities),
         "rlimits": [
             { "type": "RLIMIT_CORE", "soft": 1, "hard": 1 },
             { "type": "RLIMIT_NOFILE", "soft": files, "hard": files },
         ],
         "noNewPrivileges": true,
     })
+}
+
+/// How many files a workload's process may open: above our own hard limit nothing can be had; below it, what a server
+/// process is used to.
+pub(super) fn max_files() -> u64 {
+    getrlimit(Resource::Nofile).maximum.map_or(MAX_FILES, |hard| hard.min(MAX_FILES))
+}
+
+/// What a workload's processes are allowed: these and nothing else.
+pub(super) fn capabilities(extra: &[String]) -> Value {
+    let none: [&str; 0] = [];
+    json!({ "bounding": extra, "effective": extra, "permitted": extra, "inheritable": none, "ambient": none })
 }
 
 fn mounts(launch: &Launch) -> Value {

@@ -39,6 +39,8 @@ pub(super) struct Built {
     pub stderr: OwnedFd,
     /// Says why the command did not start; ends without a word when it did.
     pub report: PipeReader,
+    /// Who its process is.
+    pub account: Account,
 }
 
 impl Built {
@@ -70,10 +72,10 @@ pub(super) fn build(launch: &Launch, environment: Zeroizing<Vec<u8>>) -> Result<
     // The container's first process inherits what is open here until it executes the command.
     drop(rootfs);
     bundle::write(launch, &account, user_namespace.as_fd()).doing("writing the bundle")?;
-    create(launch, environment, &account)
+    create(launch, environment, account)
 }
 
-fn create(launch: &Launch, environment: Zeroizing<Vec<u8>>, account: &Account) -> Result<Built, Fault> {
+fn create(launch: &Launch, environment: Zeroizing<Vec<u8>>, account: Account) -> Result<Built, Fault> {
     let (mut report, report_writer) = std::io::pipe().doing("making a pipe")?;
     let (stdout, stdout_writer) = std::io::pipe().doing("making a pipe")?;
     let (stderr, stderr_writer) = std::io::pipe().doing("making a pipe")?;
@@ -103,7 +105,7 @@ fn create(launch: &Launch, environment: Zeroizing<Vec<u8>>, account: &Account) -
     let process = Pid::from_raw(pid).ok_or_else(|| std::io::Error::other("it has no process"));
     let pidfd = process.and_then(|process| Ok(pidfd_open(process, PidfdFlags::empty())?));
     let pidfd = pidfd.doing("holding the container's process")?;
-    Ok(Built { container, pid, pidfd, stdout: stdout.into(), stderr: stderr.into(), report })
+    Ok(Built { container, pid, pidfd, stdout: stdout.into(), stderr: stderr.into(), report, account })
 }
 
 /// Why the command did not start, when the container's process said so. Blocks until the pipe is closed.

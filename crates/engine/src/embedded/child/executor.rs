@@ -102,7 +102,8 @@ impl Exec {
         poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready > 0)
     }
 
-    fn tell(&self, fault: Fault) -> String {
+    /// Tells why there will be no command.
+    pub(super) fn tell(&self, fault: Fault) -> String {
         let refusal = fault.into_refusal();
         let report = self.0.report.try_clone().map(File::from);
         let told = report.and_then(|mut pipe| pipe.write_all(&serde_json::to_vec(&refusal)?));
@@ -110,24 +111,38 @@ impl Exec {
         drop(told);
         refusal.message
     }
+
+    /// Looks whether the command can be executed. Nothing after this may change credentials: that would take back that
+    /// this process dies with its supervisor.
+    pub(super) fn prepare(&self) -> Result<(), String> {
+        // From here on this process waits for its start, and must not wait for a supervisor that is gone.
+        set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| error.to_string())?;
+        if self.supervisor_is_gone() {
+            return Err("the supervisor is gone".to_owned());
+        }
+        let program = inside().and_then(|()| self.find_program()).map_err(|fault| self.tell(fault))?;
+        self.0.program.replace(Some(program));
+        Ok(())
+    }
+
+    /// Becomes the command. Returns only why it could not; that is told as well.
+    pub(super) fn execute(&self) -> String {
+        let program = self.0.program.borrow();
+        let Some(program) = program.as_deref() else { return "no command was found".to_owned() };
+        if let Err(error) = sys::default_signals() {
+            return error.to_string();
+        }
+        let arguments: Vec<&CStr> = self.0.arguments.iter().map(CString::as_c_str).collect();
+        let block = self.0.environment.split_inclusive(|byte| *byte == 0);
+        let environment: Vec<&CStr> = block.filter_map(|one| CStr::from_bytes_with_nul(one).ok()).collect();
+        let error = sys::execve(program, &arguments, &environment);
+        self.tell(refused_by_kernel(program, &error))
+    }
 }
 
 impl Executor for Exec {
     fn validate(&self, _: &Spec) -> Result<(), ExecutorValidationError> {
-        // From here on this process waits for its start, and must not wait for a supervisor that is gone. Nothing after
-        // this changes credentials, which would take it back.
-        set_parent_process_death_signal(Some(Signal::KILL))
-            .map_err(|error| ExecutorValidationError::ArgValidationError(error.to_string()))?;
-        if self.supervisor_is_gone() {
-            return Err(ExecutorValidationError::ArgValidationError("the supervisor is gone".to_owned()));
-        }
-        match inside().and_then(|()| self.find_program()) {
-            Ok(program) => {
-                self.0.program.replace(Some(program));
-                Ok(())
-            }
-            Err(fault) => Err(ExecutorValidationError::ArgValidationError(self.tell(fault))),
-        }
+        self.prepare().map_err(ExecutorValidationError::ArgValidationError)
     }
 
     fn setup_envs(&self, _: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
@@ -135,14 +150,7 @@ impl Executor for Exec {
     }
 
     fn exec(&self, _: &Spec) -> Result<(), ExecutorError> {
-        let program = self.0.program.borrow();
-        let Some(program) = program.as_deref() else { return Err(ExecutorError::InvalidArg) };
-        sys::default_signals().map_err(|error| ExecutorError::Other(error.to_string()))?;
-        let arguments: Vec<&CStr> = self.0.arguments.iter().map(CString::as_c_str).collect();
-        let block = self.0.environment.split_inclusive(|byte| *byte == 0);
-        let environment: Vec<&CStr> = block.filter_map(|one| CStr::from_bytes_with_nul(one).ok()).collect();
-        let error = sys::execve(program, &arguments, &environment);
-        Err(ExecutorError::Other(self.tell(refused_by_kernel(program, &error))))
+        Err(ExecutorError::Other(self.execute()))
     }
 }
 

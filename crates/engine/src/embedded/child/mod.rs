@@ -10,6 +10,7 @@
 mod account;
 mod bundle;
 mod container;
+mod exec;
 mod executor;
 mod fault;
 mod harden;

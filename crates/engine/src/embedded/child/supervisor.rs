@@ -28,6 +28,7 @@ use super::{
         sys,
     },
     container::{self, Built},
+    exec::Door,
     fault::Doing,
     log::{LogFiles, LogStream},
     output::{Output, wait},
@@ -89,21 +90,24 @@ impl Supervisor {
         let Received { block, bound } = received;
         // Dying is enough: the server ends what is left of a supervisor that is gone.
         sys::end_after(START_PATIENCE);
+        // A second copy, for as long as the workload lives: who is let in later gets the same environment.
+        let kept = block.clone();
         let built = LogFiles::open(self.dir.try_clone()?, launch.limits.log_bytes)
             .doing("opening the log")
             .and_then(|log| Ok((container::build(&launch, block)?, log)));
-        drop(launch);
         match built {
             Ok((built, log)) => {
                 let redactor = Redactor::new(bound);
                 let streams = [LogStream::new(redactor.clone()), LogStream::new(redactor)];
-                self.supervise(built, Output { streams, log })
+                let door = Door::new(&launch, &built, kept);
+                drop(launch);
+                self.supervise(built, door, Output { streams, log })
             }
             Err(fault) => self.end(State::Failed { reason: fault.into_refusal() }),
         }
     }
 
-    fn supervise(&mut self, mut built: Built, mut output: Output) -> io::Result<()> {
+    fn supervise(&mut self, mut built: Built, mut door: Door, mut output: Output) -> io::Result<()> {
         if let Err(fault) = built.start() {
             sys::pidfd_signal(built.pidfd.as_fd(), libc::SIGKILL)?;
             sys::reap(built.pid)?;
@@ -123,8 +127,9 @@ impl Supervisor {
         for pipe in pipes.iter().flatten() {
             ioctl_fionbio(pipe, true)?;
         }
-        while !self.turn(&pidfd, &mut pipes, &mut output)? {}
+        while !self.turn(&pidfd, &mut pipes, &mut output, &mut door)? {}
         let code = sys::reap(pid)?;
+        door.shut();
         let at = now();
         output.last_words(&mut pipes)?;
         let hint = self.hint(code, &output.log);
@@ -132,7 +137,13 @@ impl Supervisor {
     }
 
     /// Waits for one thing to happen and deals with it; whether the container has ended.
-    fn turn(&mut self, pidfd: &OwnedFd, pipes: &mut [Option<File>; 2], output: &mut Output) -> io::Result<bool> {
+    fn turn(
+        &mut self,
+        pidfd: &OwnedFd,
+        pipes: &mut [Option<File>; 2],
+        output: &mut Output,
+        door: &mut Door,
+    ) -> io::Result<bool> {
         let timeout = match self.stop {
             Stop::At(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
             Stop::NotAsked | Stop::Killed => None,
@@ -144,6 +155,7 @@ impl Supervisor {
             None => PollFd::new(pidfd, PollFlags::empty()),
         }));
         fds.extend(self.servers.iter().map(|server| PollFd::new(&server.stream, PollFlags::IN)));
+        fds.extend(door.inside().map(|guest| PollFd::from_borrowed_fd(guest, PollFlags::IN)));
         wait(&mut fds, timeout)?;
         let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
         drop(fds);
@@ -152,7 +164,8 @@ impl Supervisor {
                 output.pump(number, pipe)?;
             }
         }
-        self.serve(&ready[4..], pidfd.as_fd())?;
+        door.reap();
+        self.serve(&ready[4..], pidfd.as_fd(), door)?;
         if ready[1] {
             self.accept();
         }
@@ -165,14 +178,29 @@ impl Supervisor {
     }
 
     /// Reads commands of the servers that sent something.
-    fn serve(&mut self, ready: &[bool], pidfd: BorrowedFd<'_>) -> io::Result<()> {
-        let mut commands = Vec::new();
-        let mut ready = ready.iter();
-        self.servers.retain_mut(|server| {
+    fn serve(&mut self, ready: &[bool], pidfd: BorrowedFd<'_>, door: &mut Door) -> io::Result<()> {
+        let mut stops = Vec::new();
+        let mut staying = Vec::with_capacity(self.servers.len());
+        for (mut server, is_ready) in std::mem::take(&mut self.servers).into_iter().zip(ready.iter().copied().chain(std::iter::repeat(false))) {
+            let mut commands = Vec::new();
             // One that has gone, or that speaks nonsense, is let go.
-            !ready.next().copied().unwrap_or(false) || server.read(&mut commands).is_ok()
-        });
-        for Command::Stop { grace_ms } in commands {
+            if is_ready && server.read(&mut commands).is_err() {
+                continue;
+            }
+            let mut asked = None;
+            for command in commands {
+                match command {
+                    Command::Stop { grace_ms } => stops.push(grace_ms),
+                    Command::Exec { command, tty } => asked = Some((command, tty)),
+                }
+            }
+            match asked {
+                Some((command, tty)) => door.open(server.stream, &command, tty),
+                None => staying.push(server),
+            }
+        }
+        self.servers = staying;
+        for grace_ms in stops {
             let deadline = Instant::now() + Duration::from_millis(grace_ms);
             match self.stop {
                 _ if grace_ms == 0 => self.kill(pidfd)?,
