@@ -25,6 +25,7 @@ pub use caller::{Caller, Identity, Origin};
 pub use control::{Control, Parts, Running};
 pub use jobs::RollingPace;
 pub use ops::{
+    ports::Published,
     services::{ImageCheck, Scope, ServiceOverview},
     studio::Visitor,
     usage::Usage,

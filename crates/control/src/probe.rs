@@ -1,9 +1,9 @@
-//! Asks a service's liveness path whether the service is ready.
+//! Plain requests to a service: whether a liveness path answers, and calls of endpoints.
 //!
 //! One request over plain TCP to an address that the engine gave to a workload, of which only the status line is read:
 //! nothing that a service answers leads anywhere else, and none of it is kept.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{io, net::Ipv4Addr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -23,31 +23,47 @@ pub(crate) struct Probe {
 /// How long one probe may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a called endpoint may take to answer.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Bytes up to the end of the status code, in `HTTP/1.1 200`.
 const STATUS_BYTES: usize = 12;
 
 impl Probe {
     /// Whether the path answers 200 now.
     pub(crate) async fn answers(&self, address: Ipv4Addr) -> bool {
-        matches!(timeout(TIMEOUT, self.status(address)).await, Ok(Ok(status)) if is_ok(status))
-    }
-
-    async fn status(&self, address: Ipv4Addr) -> std::io::Result<[u8; STATUS_BYTES]> {
         let Self { port, path } = self;
-        let mut stream = TcpStream::connect((address, *port)).await?;
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nUser-Agent: meshkeep-liveness\r\nAccept: */*\r\n\
              Connection: close\r\n\r\n"
         );
-        stream.write_all(request.as_bytes()).await?;
-        let mut status = [0; STATUS_BYTES];
-        stream.read_exact(&mut status).await?;
-        Ok(status)
+        matches!(timeout(TIMEOUT, status(address, *port, request.as_bytes())).await, Ok(Ok(200)))
     }
 }
 
-fn is_ok(status: [u8; STATUS_BYTES]) -> bool {
-    matches!(&status, b"HTTP/1.1 200" | b"HTTP/1.0 200")
+/// Posts JSON to a path of a service; the status that it answers.
+///
+/// # Errors
+/// When nobody answers in time, or not in HTTP.
+pub(crate) async fn post(address: Ipv4Addr, port: u16, path: &str, body: &[u8]) -> io::Result<u16> {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}:{port}\r\nUser-Agent: meshkeep\r\nAccept: */*\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    // It holds a token, on its way to the service that it is for.
+    let request = zeroize::Zeroizing::new([head.as_bytes(), body].concat());
+    timeout(CALL_TIMEOUT, status(address, port, &request)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+}
+
+async fn status(address: Ipv4Addr, port: u16, request: &[u8]) -> io::Result<u16> {
+    let mut stream = TcpStream::connect((address, port)).await?;
+    stream.write_all(request).await?;
+    let mut line = [0; STATUS_BYTES];
+    stream.read_exact(&mut line).await?;
+    let code = line.strip_prefix(b"HTTP/1.1 ").or_else(|| line.strip_prefix(b"HTTP/1.0 "));
+    let code = code.and_then(|code| str::from_utf8(code).ok()?.parse().ok());
+    code.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is no HTTP"))
 }
 
 #[cfg(test)]

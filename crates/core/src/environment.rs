@@ -25,6 +25,10 @@ pub enum Origin {
     Platform,
     /// An entry of a bound secret key.
     Secret(SecretName),
+    /// A token or a key that meshkeep makes for the service.
+    Issued,
+    /// A secret of a participant of the room.
+    RoomSecret,
     /// An `environment` entry of the manifest.
     Manifest,
 }
@@ -43,12 +47,12 @@ pub struct Variable {
 }
 
 impl Variable {
-    /// Whether its value is kept out of logs: an entry of a secret key, or an `environment` entry that is sealed for
-    /// its secret-like name.
+    /// Whether its value is kept out of logs: an entry of a secret key, a participant's secret, a token or key of
+    /// meshkeep's, or an `environment` entry that is sealed for its secret-like name.
     #[must_use]
     pub fn is_secret(&self) -> bool {
         match self.origin {
-            Origin::Secret(_) => true,
+            Origin::Secret(_) | Origin::Issued | Origin::RoomSecret => true,
             Origin::Manifest => is_secret_like(self.name.as_str()),
             Origin::Image | Origin::Platform => false,
         }
@@ -90,10 +94,16 @@ pub struct Sources<'a> {
     pub image: &'a [(String, String)],
     /// Platform variables.
     pub platform: &'a [(EntryName, SecretText)],
+    /// Tokens and keys that the platform gives by itself.
+    pub issued: &'a [(EntryName, SecretText)],
     /// Bound secret keys, in order.
     pub secret_keys: &'a [(SecretName, Entries)],
-    /// The manifest's `environment`.
+    /// The manifest's `environment`: its values,
     pub manifest: &'a [(EntryName, SecretText)],
+    /// its tokens,
+    pub tokens: &'a [(EntryName, SecretText)],
+    /// and its secrets of participants.
+    pub room_secrets: &'a [(EntryName, SecretText)],
 }
 
 /// Whether a variable of this name changes how programs run, rather than what they know: what somebody who may only start
@@ -143,13 +153,23 @@ pub fn assemble(sources: &Sources<'_>) -> Result<Environment, Refusal> {
     for (name, value) in sources.platform {
         put(name, value.clone(), Origin::Platform);
     }
+    for (name, value) in sources.issued {
+        put(name, value.clone(), Origin::Issued);
+    }
     for (secret, entries) in sources.secret_keys {
         for (name, value) in entries {
             put(name, value.clone(), Origin::Secret(secret.clone()));
         }
     }
-    for (name, value) in sources.manifest {
-        put(name, value.clone(), Origin::Manifest);
+    let manifest = [
+        (sources.manifest, Origin::Manifest),
+        (sources.tokens, Origin::Issued),
+        (sources.room_secrets, Origin::RoomSecret),
+    ];
+    for (entries, origin) in manifest {
+        for (name, value) in entries {
+            put(name, value.clone(), origin.clone());
+        }
     }
     let environment = Environment(variables.into_values().collect());
     check_sizes(&environment)?;
@@ -198,6 +218,7 @@ mod tests {
         };
         let key = || Origin::Secret("weather".parse().unwrap());
         assert!(is_secret("PLACE", key()) && is_secret("API_TOKEN", key()) && is_secret("API_TOKEN", Origin::Manifest));
+        assert!(is_secret("A", Origin::Issued) && is_secret("A", Origin::RoomSecret));
         assert!(!is_secret("PLACE", Origin::Manifest));
         assert!(!is_secret("API_TOKEN", Origin::Image) && !is_secret("API_TOKEN", Origin::Platform));
     }
@@ -223,6 +244,7 @@ mod tests {
             platform: &[(name("P"), "platform".into())],
             secret_keys: &[(one.clone(), first), (two.clone(), second)],
             manifest: &[(name("A"), "manifest".into())],
+            ..Sources::default()
         })
         .unwrap();
         assert_eq!(
@@ -255,7 +277,7 @@ mod tests {
             let pairs = |i: usize| layers[i].iter().map(|(n, v)| (name(n), SecretText::from(v.as_str()))).collect::<Vec<_>>();
             let keys = [("k".parse().unwrap(), pairs(2).into_iter().collect::<Entries>())];
             let environment = assemble(&Sources {
-                image: &layers[0], platform: &pairs(1), secret_keys: &keys, manifest: &pairs(3),
+                image: &layers[0], platform: &pairs(1), secret_keys: &keys, manifest: &pairs(3), ..Sources::default()
             }).unwrap();
             let mut model = BTreeMap::new();
             for layer in &layers {

@@ -1,21 +1,22 @@
 //! From the text of a manifest to one whose meaning was checked.
 //!
-//! Every refusal names the member, such as `container.environment[2].name`. What this server does not offer yet is
-//! refused by name and never silently ignored.
+//! Every refusal names the member, such as `container.environment[2].name`. What this server does not know is refused by
+//! name and never silently ignored.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     str::FromStr,
 };
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize as _, de::DeserializeOwned};
 
 use crate::{
     Refusal, SecretText, command_line,
     environment::check_entry,
     id::SecretId,
-    name::{EntryName, ServiceName},
-    service::{ContainerSpec, PortNum, ServiceSpec},
+    name::{DisplayName, EntryName, ServiceName},
+    participant::ApiScope,
+    service::{ApiKeySpec, ContainerSpec, ExternalSpec, PortNum, PortType, ServiceSpec, TokenSource},
     storage::{self, Mount},
 };
 
@@ -45,6 +46,14 @@ pub struct Checked {
     pub command: Option<Vec<String>>,
     /// Plain variables.
     pub environment: Vec<(EntryName, SecretText)>,
+    /// Variables that hold a token for a participant of the room.
+    pub tokens: Vec<(EntryName, Identity)>,
+    /// Variables that hold a participant's secret of the room: whose, and which.
+    pub room_secrets: Vec<(EntryName, String, String)>,
+    /// The key of the project's API that it gets.
+    pub api_key: Option<ApiKeyAsked>,
+    /// What is called at each start.
+    pub calls: Vec<Call>,
     /// What is mounted beside the image.
     pub mounts: Vec<Mount>,
     /// Bytes of memory, when stated.
@@ -55,6 +64,37 @@ pub struct Checked {
     pub capabilities: Vec<&'static str>,
     /// Bound secrets that are kept at a version.
     pub versions: BTreeMap<SecretId, u32>,
+}
+
+/// A participant that the platform makes a token for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Its name.
+    pub name: DisplayName,
+    /// `user`, `agent` or `tool`.
+    pub role: String,
+    /// What it may in its room.
+    pub scope: ApiScope,
+}
+
+/// A key of the project's API that a service gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKeyAsked {
+    /// Its name.
+    pub name: DisplayName,
+    /// Whether it is made when it is not there.
+    pub make: bool,
+}
+
+/// A path that is called at each start, with a token for a participant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The port.
+    pub port: PortNum,
+    /// The path, which begins with a slash.
+    pub path: String,
+    /// Who shall join the room.
+    pub identity: Identity,
 }
 
 impl Checked {
@@ -95,7 +135,7 @@ pub fn check(spec: &ServiceSpec) -> Result<Checked, Refusal> {
         (Some(_), Some(_)) => return Err(Refusal::invalid("external", "cannot stand beside `container`")),
         (None, None) => return Err(Refusal::invalid("container", "is missing; so is `external`")),
     }
-    check_ports(spec)?;
+    let calls = check_ports(spec)?;
     let annotation = |name: &str| spec.metadata.annotations.get(name).map(String::as_str);
     let mut checked = Checked {
         name,
@@ -103,12 +143,19 @@ pub fn check(spec: &ServiceSpec) -> Result<Checked, Refusal> {
         pull_secret: None,
         command: None,
         environment: Vec::new(),
+        tokens: Vec::new(),
+        room_secrets: Vec::new(),
+        api_key: None,
+        calls,
         mounts: Vec::new(),
         memory_bytes: annotation(MEMORY).map(memory).transpose()?,
         pids: annotation(PIDS).map(pids).transpose()?,
         capabilities: annotation(CAPABILITIES).map(capabilities).transpose()?.unwrap_or_default(),
         versions: annotation(VERSIONS).map(versions).transpose()?.unwrap_or_default(),
     };
+    if let Some(external) = &spec.external {
+        check_external(external)?;
+    }
     if let Some(container) = &spec.container {
         check_container(container, &mut checked)?;
     }
@@ -133,11 +180,10 @@ fn check_container(container: &ContainerSpec, checked: &mut Checked) -> Result<(
             return Err(Refusal::invalid("container.working_dir", "must be an absolute path without `..`"));
         }
     }
-    not_offered("container.api_key", container.api_key.is_some())?;
+    if let Some(key) = &container.api_key {
+        checked.api_key = Some(api_key(key)?);
+    }
     if let Some(storage) = &container.storage {
-        not_offered("container.storage.room", !storage.room.is_empty())?;
-        not_offered("container.storage.project", !storage.project.is_empty())?;
-        not_offered("container.storage.images", !storage.images.is_empty())?;
         checked.mounts = storage::mounts(storage)?;
     }
     check_environment(container, checked)?;
@@ -161,21 +207,68 @@ fn check_environment(container: &ContainerSpec, checked: &mut Checked) -> Result
     for (position, entry) in container.environment.iter().enumerate() {
         let field = |member: &str| format!("container.environment[{position}].{member}");
         let name = parse::<EntryName>(&field("name"), &entry.name)?;
-        not_offered(&field("token"), entry.token.is_some())?;
-        not_offered(&field("secret"), entry.secret.is_some())?;
-        let value = entry.value.as_deref().ok_or_else(|| Refusal::invalid(&field("value"), "is missing"))?;
-        let value = SecretText::from(value);
-        check_entry(&name, &value)?;
         if !seen.insert(name.clone()) {
             return Err(Refusal::invalid(&field("name"), format!("repeats {name}")));
         }
-        checked.environment.push((name, value));
+        match (&entry.value, &entry.token, &entry.secret) {
+            (Some(value), None, None) => {
+                let value = SecretText::from(value.as_str());
+                check_entry(&name, &value)?;
+                checked.environment.push((name, value));
+            }
+            (None, Some(token), None) => checked.tokens.push((name, identity(&field("token"), token)?)),
+            (None, None, Some(secret)) => {
+                for (member, text) in [("secret.identity", &secret.identity), ("secret.id", &secret.id)] {
+                    if text.is_empty() || text.len() > 255 || text.contains('\0') {
+                        return Err(Refusal::invalid(&field(member), "must be a text of 1 to 255 bytes"));
+                    }
+                }
+                checked.room_secrets.push((name, secret.identity.clone(), secret.id.clone()));
+            }
+            (None, None, None) => return Err(Refusal::invalid(&field("value"), "is missing")),
+            _ => return Err(Refusal::invalid(&field("value"), "stands beside `token` or `secret`; give one of the three")),
+        }
     }
     Ok(())
 }
 
-fn check_ports(spec: &ServiceSpec) -> Result<(), Refusal> {
-    let mut seen = BTreeSet::new();
+/// Who gets a token, and what it may.
+fn identity(field: &str, token: &TokenSource) -> Result<Identity, Refusal> {
+    let name = parse(&format!("{field}.identity"), &token.identity)?;
+    let role = token.role.clone().unwrap_or_else(|| "agent".to_owned());
+    if !["user", "agent", "tool"].contains(&role.as_str()) {
+        return Err(Refusal::invalid(&format!("{field}.role"), "must be `user`, `agent` or `tool`"));
+    }
+    let scope = match &token.api {
+        None | Some(serde_json::Value::Null) => ApiScope::agent_default(),
+        Some(api) => {
+            let read = ApiScope::deserialize(api);
+            read.map_err(|_| Refusal::invalid(&format!("{field}.api"), "is not an API scope of a participant token"))?
+        }
+    };
+    Ok(Identity { name, role, scope })
+}
+
+fn api_key(key: &ApiKeySpec) -> Result<ApiKeyAsked, Refusal> {
+    if key.role != "admin" {
+        return Err(Refusal::invalid("container.api_key.role", "must be `admin`"));
+    }
+    Ok(ApiKeyAsked { name: parse("container.api_key.name", &key.name)?, make: key.auto_provision.unwrap_or(true) })
+}
+
+/// Where a service that is hosted elsewhere is called; the host is checked by who calls it.
+fn check_external(external: &ExternalSpec) -> Result<(), Refusal> {
+    let is_plain = external.url.len() <= 1024 && external.url.bytes().all(|b| b.is_ascii_graphic());
+    let rest = external.url.strip_prefix("https://").or_else(|| external.url.strip_prefix("http://"));
+    match rest {
+        Some(rest) if is_plain && !rest.is_empty() && !rest.starts_with('/') && !rest.contains('@') => Ok(()),
+        _ => Err(Refusal::invalid("external.url", "must be an http or https URL without a user name")),
+    }
+}
+
+/// The paths that are called at each start.
+fn check_ports(spec: &ServiceSpec) -> Result<Vec<Call>, Refusal> {
+    let (mut seen, mut calls) = (BTreeSet::new(), Vec::new());
     for (position, port) in spec.ports.iter().enumerate() {
         let field = |member: &str| format!("ports[{position}].{member}");
         let number = match port.num {
@@ -189,15 +282,24 @@ fn check_ports(spec: &ServiceSpec) -> Result<(), Refusal> {
         if port.liveness.as_deref().is_some_and(|path| !path_is_plain(path)) {
             return Err(Refusal::invalid(&field("liveness"), "must be a path that begins with `/`, without blanks"));
         }
+        if port.published == Some(true) && port.r#type == Some(PortType::Tcp) {
+            return Err(Refusal::invalid(&field("published"), "is for http and websockets, and the port is `tcp`")
+                .hint("within the session every port is reached by the service's name"));
+        }
+        for (number, endpoint) in port.endpoints.iter().enumerate() {
+            let field = format!("ports[{position}].endpoints[{number}]");
+            if !path_is_plain(&endpoint.path) {
+                return Err(Refusal::invalid(&format!("{field}.path"), "must be a path that begins with `/`, without blanks"));
+            }
+            let Some(token) = &endpoint.meshagent else { continue };
+            if port.r#type == Some(PortType::Tcp) {
+                return Err(Refusal::invalid(&format!("{field}.meshagent"), "is called by http, and the port is `tcp`"));
+            }
+            let identity = identity(&format!("{field}.meshagent"), token)?;
+            calls.push(Call { port: port.num, path: endpoint.path.clone(), identity });
+        }
     }
-    Ok(())
-}
-
-fn not_offered(field: &str, is_there: bool) -> Result<(), Refusal> {
-    if is_there {
-        return Err(Refusal::invalid(field, "is not offered by this server yet").hint("remove it from the manifest"));
-    }
-    Ok(())
+    Ok(calls)
 }
 
 fn parse<T: FromStr<Err: std::fmt::Display>>(field: &str, text: &str) -> Result<T, Refusal> {
@@ -329,9 +431,13 @@ mod tests {
         assert!(swap("image: registry.example/w:1", "image: ''").contains("`container.image`"));
         assert!(swap("'a b'", "'a b").contains("`"));
         assert!(swap("name: MODE", "name: 9MODE").contains("`container.environment[0].name`"));
-        assert!(
-            swap("value: fast", "token: {identity: x}").contains("`container.environment[0].token` is not offered")
-        );
+        assert!(swap("value: fast", "token: {identity: ''}").contains("`container.environment[0].token.identity`"));
+        assert!(swap("value: fast", "token: {identity: x, role: boss}").contains("`container.environment[0].token.role`"));
+        assert!(swap("value: fast", "token: {identity: x, api: {containers: 5}}").contains("[0].token.api`"));
+        assert!(swap("value: fast", "secret: {identity: x, id: ''}").contains("`container.environment[0].secret.id`"));
+        assert!(swap("value: fast", "value: a\n      token: {identity: x}").contains("give one of the three"));
+        assert!(swap("  command:", "  api_key: {role: user, name: x}\n  command:").contains("`container.api_key.role`"));
+        assert!(swap("    liveness: /healthz", "    endpoints: [{path: x}]").contains("`ports[0].endpoints[0].path`"));
         assert!(swap("0198c2f4-7b1e-7c3a-9d55-2f6f0a1b2c3d", "weather-api").contains("`container.secrets[0]`"));
         assert!(swap("/healthz", "healthz").contains("`ports[0].liveness`"));
         assert!(swap("64Mi", "64MB").contains("meshkeep.memory"));

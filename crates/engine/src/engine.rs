@@ -7,10 +7,9 @@ use futures_util::stream::BoxStream;
 use meshkeep_core::{
     Refusal, RefusalKind, Timestamp,
     environment::Environment,
-    id::{ServiceId, SessionId, WorkloadId},
+    id::{ProjectId, RoomId, ServiceId, SessionId, WorkloadId},
     name::ServiceName,
     secret::SecretRef,
-    storage::Mount,
 };
 use meshkeep_image::Image;
 use tokio::sync::mpsc;
@@ -47,6 +46,49 @@ pub struct Workload {
     pub peers: Vec<Peer>,
     /// Which secrets the environment is made of, for the record.
     pub secrets: Vec<SecretRef>,
+}
+
+/// What a container has beside its image.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// Where: absolute, without `.`, `..` and doubled slashes.
+    pub path: String,
+    /// Whether it may only be read.
+    pub read_only: bool,
+    /// What.
+    pub source: MountSource,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug)]
+pub enum MountSource {
+    /// An empty directory in memory, which is gone when the container ends.
+    EmptyDir,
+    /// A file of this text.
+    File(String),
+    /// A directory that stays until [`Engine::remove_storage`], made when it is first mounted.
+    Stored {
+        /// Which one; workloads that name the same one share it.
+        storage: StorageId,
+        /// Which part of it, relative; all when empty. Made when it is missing.
+        subpath: String,
+    },
+    /// The files of another image.
+    Image {
+        /// Fetched, like the workload's own.
+        image: Image,
+        /// Which part of them, relative; all when empty.
+        subpath: String,
+    },
+}
+
+/// A directory that stays when containers end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorageId {
+    /// A room's.
+    Room(ProjectId, RoomId),
+    /// A project's.
+    Project(ProjectId),
 }
 
 /// A service's place on its session's network.
@@ -249,6 +291,10 @@ pub trait Engine: Send + Sync {
 
     /// Forgets a workload that does not run, with all it left on the host. Its log goes too.
     async fn remove(&self, id: WorkloadId) -> Result<(), EngineError>;
+
+    /// Removes a stored directory with all that is in it; one that is not there is no error. Nothing that runs may have
+    /// it.
+    async fn remove_storage(&self, storage: StorageId) -> Result<(), EngineError>;
 
     /// Releases what a session's workloads shared (the network), once none is left.
     async fn remove_session(&self, id: SessionId) -> Result<(), EngineError>;

@@ -19,5 +19,5 @@ pub use embedded::{
 };
 pub use engine::{
     Deliver, Engine, EngineError, ExecInput, ExecOutput, ExecRequest, ExecSession, ExtraCapability, Limits, LogChunk,
-    LogStream, Observed, ObservedState, Peer, Workload,
+    LogStream, Mount, MountSource, Observed, ObservedState, Peer, StorageId, Workload,
 };

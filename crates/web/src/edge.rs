@@ -20,7 +20,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use meshkeep_core::{Refusal, RefusalKind};
 use tracing::Instrument as _;
 
-use crate::{error::ApiError, metrics::Metrics, studio};
+use crate::{error::ApiError, metrics::Metrics, proxy, studio};
 
 /// How long an answer may take to begin.
 const ANSWER_TIME: Duration = Duration::from_secs(120);
@@ -72,7 +72,7 @@ pub(crate) async fn edge(State(metrics): State<Arc<Metrics>>, mut request: Reque
     let is_page = studio::is_page(request.uri().path());
     async {
         let response =
-            if is_plain(request.uri().path()) { answer(next, request).await } else { no_route().into_response() };
+            if is_plain(ours(request.uri().path())) { answer(next, request).await } else { no_route().into_response() };
         drop(in_flight);
         let response = finish(response, &context, is_page);
         let (status, took) = (response.status().as_u16(), started.elapsed());
@@ -85,6 +85,11 @@ pub(crate) async fn edge(State(metrics): State<Arc<Metrics>>, mut request: Reque
     }
     .instrument(span)
     .await
+}
+
+/// The part of a path that names something of ours: what a service publishes has names of its own.
+fn ours(path: &str) -> &str {
+    path.strip_suffix(proxy::own_part(path).unwrap_or_default()).unwrap_or(path)
 }
 
 /// Every id and name is written in plain ASCII, so one object has one spelling: a path that needs decoding names none.
@@ -133,7 +138,14 @@ fn finish(mut response: Response, context: &RequestContext, is_page: bool) -> Re
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         response.headers_mut().remove(header::CONTENT_LENGTH);
     }
+    let is_passed = response.extensions_mut().remove::<proxy::Passed>().is_some();
     let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(context.id()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if is_passed {
+        return response;
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Only what never changes says otherwise.
     if headers.get(header::CACHE_CONTROL) != Some(&studio::FOREVER) {
@@ -143,9 +155,6 @@ fn finish(mut response: Response, context: &RequestContext, is_page: bool) -> Re
     headers.insert(header::CONTENT_SECURITY_POLICY, if is_page { studio::CSP } else { closed });
     if is_page {
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    }
-    if let Ok(id) = HeaderValue::from_str(context.id()) {
-        headers.insert(REQUEST_ID, id);
     }
     response
 }

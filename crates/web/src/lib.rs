@@ -16,6 +16,7 @@ mod error;
 mod extract;
 mod metrics;
 mod openapi;
+mod proxy;
 mod room;
 mod route;
 mod router;

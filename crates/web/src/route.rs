@@ -2,7 +2,7 @@
 
 use axum::{
     handler::Handler,
-    routing::{MethodFilter, MethodRouter, on},
+    routing::{MethodFilter, MethodRouter, any, on},
 };
 use http::Method;
 use meshkeep_core::access::Action;
@@ -74,6 +74,13 @@ impl Route {
             offered: true,
         };
         Self { info, handler: on(filter, handler) }
+    }
+
+    /// Whatever the method; it is listed as GET.
+    pub(crate) fn any<H: Handler<T, WebState>, T: 'static>(path: &'static str, handler: H) -> Self {
+        let mut route = Self::new(&Method::GET, path, handler.clone());
+        route.handler = any(handler);
+        route
     }
 
     pub(crate) fn get<H: Handler<T, WebState>, T: 'static>(path: &'static str, handler: H) -> Self {

@@ -90,7 +90,7 @@ impl Control {
 }
 
 /// 256 random bits.
-fn new_secret() -> Result<SecretText, Refusal> {
+pub(crate) fn new_secret() -> Result<SecretText, Refusal> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut_slice()).map_err(|error| internal("the machine gives no random numbers", &error))?;
     Ok(SecretText::new(hex::encode(bytes.as_slice())))

@@ -5,6 +5,7 @@ mod api_keys;
 pub(crate) mod audit;
 mod authenticate;
 mod connect;
+pub(crate) mod ports;
 mod projects;
 mod rooms;
 mod secrets;
@@ -13,6 +14,7 @@ mod sessions;
 pub(crate) mod studio;
 pub(crate) mod usage;
 
+pub(crate) use api_keys::new_secret;
 pub(crate) use authenticate::Holder;
 pub(crate) use connect::room_url;
 pub(crate) use services::{check_in_room, exposes};

@@ -7,11 +7,12 @@ use meshkeep_core::{
     name::RoomName,
     wire,
 };
+use meshkeep_engine::StorageId;
 use meshkeep_store::{Room, Tx};
 
 use crate::{
     Caller, Control,
-    refusals::{not_found, refused},
+    refusals::{chain, not_found, refused},
 };
 
 impl Control {
@@ -93,7 +94,7 @@ impl Control {
         Ok(shown(room))
     }
 
-    /// Deletes a room with its services.
+    /// Deletes a room with its services, its participants' secrets and its storage.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` while its session runs.
@@ -107,7 +108,12 @@ impl Control {
         }
         tx.delete_room(&room).await.map_err(refused)?;
         tx.audit(&caller.audited("room.delete", id.to_string())).await.map_err(refused)?;
-        tx.commit().await.map_err(refused)
+        tx.commit().await.map_err(refused)?;
+        let removed = self.context().parts.engine.remove_storage(StorageId::Room(project, id)).await;
+        if let Err(error) = removed {
+            tracing::error!(room = %id, error = %chain(&error), "the storage of a deleted room could not be removed");
+        }
+        Ok(())
     }
 }
 

@@ -57,8 +57,8 @@ impl Control {
         let scope = in_store(&mut tx, project, &scope).await?;
         manifest_values::keep_redacted(&mut spec, None)?;
         let Ruled { name, secrets } = rules::check(&mut tx, project, scope, &spec).await?;
-        if !secrets.is_empty()
-            && let Err(refusal) = caller.may(project, Action::Bind)
+        if let Some(needed) = needs(&spec, !secrets.is_empty() || rules::binds(&spec))
+            && let Err(refusal) = caller.may(project, needed)
         {
             drop(tx);
             return Err(self.recorded(refusal, caller.audited("service.create", name.to_string())).await);
@@ -87,8 +87,10 @@ impl Control {
         let old = found(&mut tx, project, scope, id).await?;
         let keeps_values = manifest_values::keep_redacted(&mut spec, Some(&old.spec))?;
         let ruled = rules::check(&mut tx, project, scope, &spec).await?;
-        if (keeps_values || !ruled.secrets.is_empty() || rules::binds(&old.spec))
-            && let Err(refusal) = caller.may(project, Action::Bind)
+        let binds = keeps_values || !ruled.secrets.is_empty() || rules::binds(&spec) || rules::binds(&old.spec);
+        let needed = if rules::makes_keys(&old.spec) { Some(Action::ManageKeys) } else { needs(&spec, binds) };
+        if let Some(needed) = needed
+            && let Err(refusal) = caller.may(project, needed)
         {
             drop(tx);
             return Err(self.recorded(refusal, caller.audited("service.update", id.to_string())).await);
@@ -146,10 +148,18 @@ impl Control {
         let mut tx = self.store().write("delete service").await.map_err(refused)?;
         let scope = in_store(&mut tx, project, &scope).await?;
         let service = found(&mut tx, project, scope, id).await?;
+        for key in tx.delete_api_keys_of(id).await.map_err(refused)? {
+            tx.audit(&caller.audited("api_key.delete", format!("{key} of service {id}"))).await.map_err(refused)?;
+        }
         tx.delete_service(&service).await.map_err(refused)?;
         tx.audit(&caller.audited("service.delete", id.to_string())).await.map_err(refused)?;
         tx.commit().await.map_err(refused)
     }
+}
+
+/// What a manifest takes besides managing services: an admin for a key of the API, else the bind right where it binds.
+fn needs(spec: &ServiceSpec, binds: bool) -> Option<Action> {
+    if rules::makes_keys(spec) { Some(Action::ManageKeys) } else { binds.then_some(Action::Bind) }
 }
 
 /// Saves the manifest of a service that is there, checked and allowed.

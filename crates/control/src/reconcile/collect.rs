@@ -6,7 +6,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use meshkeep_image::{Digest, Image};
 use meshkeep_store::StoreError;
 
-use super::Context;
+use super::{Context, Fetched};
 use crate::refusals::chain;
 
 /// Between two collections.
@@ -70,10 +70,10 @@ async fn in_use(context: &Context) -> Result<HashSet<Digest>, StoreError> {
     }
     for session in tx.active_sessions(None).await? {
         for workload in tx.workloads(session.project, session.id).await? {
-            let image = workload.image.as_deref().and_then(|text| serde_json::from_str(text).ok());
-            if let Some(Image { digest, layers, .. }) = image {
-                in_use.insert(digest);
-                in_use.extend(layers.into_iter().map(|layer| layer.diff_id));
+            let fetched = workload.image.as_deref().and_then(|text| serde_json::from_str::<Fetched>(text).ok());
+            for Image { digest, layers, .. } in fetched.iter().flat_map(Fetched::all) {
+                in_use.insert(digest.clone());
+                in_use.extend(layers.iter().map(|layer| layer.diff_id.clone()));
             }
         }
     }

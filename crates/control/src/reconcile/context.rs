@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use meshkeep_core::{Refusal, Timestamp, secret::PullCredential};
+use meshkeep_core::{Refusal, Timestamp, secret::PullCredential, service::ServiceSpec};
 use meshkeep_engine::Observed;
-use meshkeep_image::{Image, ImageError, Progress, Reference};
+use meshkeep_image::{Image, ImageError, Progress, Reference, RegistryHost};
 use meshkeep_store::{StoreError, WorkloadUpdate};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Launch, Live, Recipe, observer::Observations, recipe::deleted};
+use super::{Fetched, Launch, Live, Recipe, observer::Observations, recipe::deleted};
 use crate::{
     control::Parts,
     ops::audit::RefusedAttempts,
@@ -53,15 +53,45 @@ impl Context {
         self.observations.borrow().get(&launch.id).cloned()
     }
 
-    /// Proves with the recipe's pull secret that the image may be had, and makes its layers present.
+    /// Proves with the recipe's pull secret that its images may be had, and makes their layers present.
     ///
     /// # Errors
     /// In the image's words; none names a value.
-    pub(crate) async fn fetch(&self, recipe: &Recipe, progress: Arc<dyn Progress>) -> Result<Image, Refusal> {
-        let image = recipe.spec.container.as_ref().map_or("", |container| container.image.as_str());
-        let reference: Reference = image.parse().map_err(|why| ImageError::Reference(why).refusal())?;
+    pub(crate) async fn fetch(&self, recipe: &Recipe, progress: Arc<dyn Progress>) -> Result<Fetched, Refusal> {
         let credential = self.credential(recipe).await?;
-        self.parts.images.fetch(&reference, credential.as_ref(), progress).await.map_err(|error| error.refusal())
+        self.fetch_with(&recipe.spec, credential.as_ref(), progress).await
+    }
+
+    /// The same with another credential. An image that is mounted from a registry that it does not name is fetched
+    /// without any.
+    pub(crate) async fn fetch_with(
+        &self,
+        spec: &ServiceSpec,
+        credential: Option<&PullCredential>,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Fetched, Refusal> {
+        let Some(container) = &spec.container else {
+            return Err(Refusal::invalid("container", "is missing"));
+        };
+        let image = self.fetch_one(&container.image, credential, Arc::clone(&progress)).await?;
+        let server = credential.and_then(|credential| credential.server.parse::<RegistryHost>().ok());
+        let mut mounted = Vec::new();
+        for mount in container.storage.iter().flat_map(|storage| &storage.images) {
+            let reference: Reference = mount.image.parse().map_err(|why| ImageError::Reference(why).refusal())?;
+            let fitting = credential.filter(|_| server.as_ref() == Some(reference.registry()));
+            mounted.push(self.fetch_one(&mount.image, fitting, Arc::clone(&progress)).await?);
+        }
+        Ok(Fetched { image, mounted })
+    }
+
+    async fn fetch_one(
+        &self,
+        image: &str,
+        credential: Option<&PullCredential>,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Image, Refusal> {
+        let reference: Reference = image.parse().map_err(|why| ImageError::Reference(why).refusal())?;
+        self.parts.images.fetch(&reference, credential, progress).await.map_err(|error| error.refusal())
     }
 
     /// What the recipe's pull secret holds.
@@ -148,6 +178,6 @@ impl Context {
     }
 }
 
-fn written(image: &Image) -> String {
+fn written(image: &Fetched) -> String {
     serde_json::to_string(image).expect("an image is JSON")
 }

@@ -8,14 +8,13 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use meshkeep_core::{Refusal, RefusalKind, Timestamp, workload::WorkloadState};
 use meshkeep_engine::{EngineError, ObservedState};
-use meshkeep_image::Image;
 use tokio::{
     sync::{mpsc, oneshot},
     time::sleep,
 };
 
 use super::{
-    Context, Launch, Recipe,
+    Context, Fetched, Launch, Recipe, calls,
     deliver::Delivery,
     outcome::{engine_error, workload_lost},
     platform,
@@ -46,13 +45,13 @@ pub(crate) struct Relaunch {
     /// Newest manifest and versions.
     pub(crate) recipe: Recipe,
     /// Proven with them.
-    pub(crate) image: Image,
+    pub(crate) image: Fetched,
 }
 
 /// What comes next.
 pub(super) enum Phase {
     /// Start the process from the proven image. Never abandoned half-way: the engine's answer decides what is stopped.
-    Start(Box<Image>),
+    Start(Box<Fetched>),
     /// Something that a command may interrupt.
     Wait(Wait),
 }
@@ -120,6 +119,8 @@ impl Driver {
     async fn resume(&mut self) -> Phase {
         if let Some(seen) = self.context.observed(&self.launch)
             && seen.attempt >= self.launch.attempt
+            // One that somebody stopped stays so.
+            && self.launch.state != WorkloadState::Stopped
         {
             // Starts that the server did not live to record came after crashes: every other one is recorded before it
             // is made. A rolling restart tells by this which starts were its own.
@@ -127,6 +128,8 @@ impl Driver {
             self.launch.attempt = seen.attempt;
             self.launch.restarts += unrecorded;
             self.crashes += unrecorded;
+            // Who was in the room is not any more, since the server was away.
+            calls::place(&self.context, &self.launch);
             return Phase::Wait(Wait::Watch);
         }
         match &self.launch.state {
@@ -181,18 +184,19 @@ impl Driver {
         }
     }
 
-    async fn start(&mut self, image: Image) -> Phase {
+    async fn start(&mut self, image: Fetched) -> Phase {
         self.launch.state = WorkloadState::Starting;
         self.context.live.show(&self.launch);
         let workload = match self.launch.workload(image.clone(), self.context.parts.limits) {
             Ok(workload) => workload,
             Err(reason) => return self.failed(reason).await,
         };
-        let delivery = Delivery::new(&self.context, &self.launch, &image);
+        let delivery = Delivery::new(&self.context, &self.launch, &image.image);
         match self.context.parts.engine.ensure(&workload, &delivery).await {
             Ok(()) => {
                 self.launch.started_at = Some(self.context.now());
                 self.record(if self.probes.is_empty() { WorkloadState::Ready } else { WorkloadState::Running }).await;
+                calls::place(&self.context, &self.launch);
                 Phase::Wait(Wait::Watch)
             }
             Err(EngineError::Rejected(reason)) => self.failed(reason).await,

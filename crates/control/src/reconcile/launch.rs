@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use meshkeep_core::{
-    Refusal, Timestamp,
-    id::{ProjectId, ServiceId, SessionId, WorkloadId},
+    Refusal, RefusalKind, Timestamp,
+    id::{ProjectId, RoomId, ServiceId, SessionId, WorkloadId},
     manifest,
     name::{RoomName, ServiceName},
+    storage::{self, Stored, What},
     workload::WorkloadState,
 };
-use meshkeep_engine::{ExtraCapability, Limits, Peer, Workload};
+use meshkeep_engine::{ExtraCapability, Limits, Mount, MountSource, Peer, StorageId, Workload};
 use meshkeep_image::Image;
 use meshkeep_store as store;
 
-use super::Recipe;
+use super::{Fetched, Recipe};
 
 /// A workload on its way.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Launch {
     pub(crate) session: SessionId,
     /// The session's room.
     pub(crate) room: RoomName,
+    /// Its id; none when it was deleted since.
+    pub(crate) room_id: Option<RoomId>,
     /// The service.
     pub(crate) service: ServiceId,
     /// Its name.
@@ -37,7 +40,7 @@ pub(crate) struct Launch {
     /// What it is made from.
     pub(crate) recipe: Recipe,
     /// The image that was proven for this launch.
-    pub(crate) image: Option<Image>,
+    pub(crate) image: Option<Fetched>,
     /// Its state.
     pub(crate) state: WorkloadState,
     /// Which start.
@@ -65,6 +68,7 @@ impl Launch {
             project: session.project,
             session: session.id,
             room: session.room_name.clone(),
+            room_id: session.room,
             service: workload.service,
             service_name: workload.service_name,
             asked: workload.asked,
@@ -80,7 +84,7 @@ impl Launch {
     }
 
     /// With the image that was proven for it.
-    pub(crate) fn with_image(mut self, image: Image) -> Self {
+    pub(crate) fn with_image(mut self, image: Fetched) -> Self {
         self.image = Some(image);
         self
     }
@@ -89,8 +93,10 @@ impl Launch {
     ///
     /// # Errors
     /// When the recorded manifest is none for this version of meshkeep.
-    pub(crate) fn workload(&self, image: Image, defaults: Limits) -> Result<Workload, Refusal> {
+    pub(crate) fn workload(&self, fetched: Fetched, defaults: Limits) -> Result<Workload, Refusal> {
+        let Fetched { image, mounted } = fetched;
         let checked = manifest::check(&self.recipe.spec)?;
+        let mounts = self.mounts(checked.mounts, mounted)?;
         let container = self.recipe.spec.container.as_ref();
         Ok(Workload {
             id: self.id,
@@ -102,7 +108,7 @@ impl Launch {
             command: checked.command,
             working_dir: container.and_then(|container| container.working_dir.clone()),
             writable_root: container.and_then(|container| container.writable_root_fs).unwrap_or(false),
-            mounts: checked.mounts,
+            mounts,
             capabilities: checked.capabilities.into_iter().filter_map(capability).collect(),
             limits: Limits {
                 memory_bytes: checked.memory_bytes.unwrap_or(defaults.memory_bytes),
@@ -113,6 +119,41 @@ impl Launch {
             secrets: self.recipe.secrets.clone(),
         })
     }
+}
+
+impl Launch {
+    /// What is mounted; `images` are those that the manifest names, in its order.
+    fn mounts(&self, mounts: Vec<storage::Mount>, images: Vec<Image>) -> Result<Vec<Mount>, Refusal> {
+        let mut images = images.into_iter();
+        let one = |storage::Mount { path, read_only, what }| {
+            let source = match what {
+                What::EmptyDir => MountSource::EmptyDir,
+                What::File(text) => MountSource::File(text),
+                What::Stored { of, subpath } => MountSource::Stored { storage: self.storage(of)?, subpath },
+                What::Image { subpath, .. } => {
+                    MountSource::Image { image: images.next().ok_or_else(changed)?, subpath }
+                }
+            };
+            Ok(Mount { path, read_only, source })
+        };
+        mounts.into_iter().map(one).collect()
+    }
+
+    fn storage(&self, of: Stored) -> Result<StorageId, Refusal> {
+        match (of, self.room_id) {
+            (Stored::Project, _) => Ok(StorageId::Project(self.project)),
+            (Stored::Room, Some(room)) => Ok(StorageId::Room(self.project, room)),
+            (Stored::Room, None) => {
+                Err(Refusal::new(RefusalKind::Conflict, "room_deleted", "the room was deleted, and its storage with it"))
+            }
+        }
+    }
+}
+
+/// An image was recorded by a version that did not know of those that are mounted.
+fn changed() -> Refusal {
+    let message = "the images that the service mounts were not fetched with its own";
+    Refusal::new(RefusalKind::Unavailable, "not_fetched", message).hint("restart the service")
 }
 
 /// The words that a manifest may list ([`manifest::KNOWN_CAPABILITIES`]).

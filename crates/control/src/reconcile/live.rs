@@ -146,7 +146,7 @@ impl Live {
             restarts: launch.restarts,
             exit_code: launch.exit_code,
             started_at: launch.started_at,
-            image_digest: launch.image.as_ref().map(|image| image.digest.clone()),
+            image_digest: launch.image.as_ref().map(|fetched| fetched.image.digest.clone()),
             progress: Vec::new(),
             restart_at,
             last_reason,

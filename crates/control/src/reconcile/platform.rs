@@ -45,15 +45,19 @@ fn picked_port(spec: &ServiceSpec) -> Option<u16> {
     (FIRST_PORT..=u16::MAX).find(|number| !named(number))
 }
 
+/// A port's number: stated, or picked.
+pub(crate) fn number(spec: &ServiceSpec, port: PortNum) -> Option<u16> {
+    match port {
+        PortNum::Fixed(number) => Some(number),
+        PortNum::Any => picked_port(spec),
+    }
+}
+
 /// The paths that must answer 200 before the service is ready.
 pub(super) fn probes(spec: &ServiceSpec) -> Vec<Probe> {
     let probe = |port: &PortSpec| {
         let path = port.liveness.clone()?;
-        let number = match port.num {
-            PortNum::Fixed(number) => number,
-            PortNum::Any => picked_port(spec)?,
-        };
-        Some(Probe { port: number, path })
+        Some(Probe { port: number(spec, port.num)?, path })
     };
     spec.ports.iter().filter(|port| port.r#type != Some(PortType::Tcp)).filter_map(probe).collect()
 }

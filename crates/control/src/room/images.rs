@@ -3,14 +3,15 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use meshkeep_core::{Refusal, RefusalKind, SecretText, access::Action, id::SessionId, secret::PullCredential};
+use meshkeep_core::{Refusal, RefusalKind, SecretText, access::Action, id::SessionId, secret::PullCredential, service::ServiceSpec};
 use meshkeep_image::{Image, ImageError, LayerProgress, Progress, Reference};
 use serde::Deserialize;
 
 use super::Member;
+use crate::reconcile::Fetched;
 
 /// Images that one session's participants may have pulled.
 const MAX_PULLED: usize = 100;
@@ -128,18 +129,26 @@ impl Member {
         Err(Refusal::new(RefusalKind::NotFound, "not_found", "the session has no such image").hint("list the images"))
     }
 
-    /// Fetches with what the participant brought along.
-    pub(super) async fn fetched(&self, tag: &str, credentials: &[ImageCredential]) -> Result<Image, Refusal> {
+    async fn fetched(&self, tag: &str, credentials: &[ImageCredential]) -> Result<Image, Refusal> {
         let reference: Reference = tag.parse().map_err(|why| ImageError::Reference(why).refusal())?;
         let credential = fitting(&reference, credentials);
         let images = &self.control.context().parts.images;
-        let fetched = images.fetch(&reference, credential.as_ref(), std::sync::Arc::new(Quiet)).await;
+        let fetched = images.fetch(&reference, credential.as_ref(), Arc::new(Quiet)).await;
         fetched.map_err(|error| error.refusal())
+    }
+
+    /// What a container of a participant's own needs, with what it brought along.
+    pub(super) async fn fetched_for(&self, spec: &ServiceSpec, credentials: &[ImageCredential]) -> Result<Fetched, Refusal> {
+        let image = spec.container.as_ref().map_or("", |container| container.image.as_str());
+        let reference: Reference = image.parse().map_err(|why| ImageError::Reference(why).refusal())?;
+        let credential = fitting(&reference, credentials);
+        self.control.context().fetch_with(spec, credential.as_ref(), Arc::new(Quiet)).await
     }
 
     async fn run_images(&self) -> Result<Vec<Image>, Refusal> {
         let workloads = self.workloads().await?.into_iter();
-        Ok(workloads.filter_map(|workload| serde_json::from_str(workload.image.as_deref()?).ok()).collect())
+        let fetched = workloads.filter_map(|workload| serde_json::from_str::<Fetched>(workload.image.as_deref()?).ok());
+        Ok(fetched.flat_map(|fetched| fetched.all().cloned().collect::<Vec<_>>()).collect())
     }
 }
 

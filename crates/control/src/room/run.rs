@@ -17,7 +17,6 @@ use meshkeep_core::{
     },
     workload::WorkloadState,
 };
-use meshkeep_image::Image;
 use meshkeep_store::{Asked, Scope, Service, Session, Tx, Workload};
 use serde_json::json;
 use uuid::Uuid;
@@ -25,7 +24,7 @@ use uuid::Uuid;
 use super::{ImageCredential, Member, services::no_service};
 use crate::{
     ops::exposes,
-    reconcile::{Launch, Recipe, Relaunch, ending, peers, told},
+    reconcile::{Fetched, Launch, Recipe, Relaunch, ending, peers, told},
     refusals::refused,
 };
 
@@ -71,7 +70,7 @@ impl Member {
         let credentials = run.credentials.clone();
         let spec = self.spec(run)?;
         crate::ops::check_in_room(&spec)?;
-        let image = self.fetched(image_of(&spec), &credentials).await?;
+        let image = self.fetched_for(&spec, &credentials).await?;
         let recipe = Recipe { spec, secrets: Vec::new(), pull_secret: None };
         let service = ServiceId::from_uuid(Uuid::now_v7());
         self.begin(service, recipe, image, true).await
@@ -109,7 +108,7 @@ impl Member {
         let names = set_names(&mut tx, &recipe).await?;
         drop(tx);
         let image = self.control.context().fetch(&recipe, self.control.context().live.progress(workload_of(id))).await?;
-        let set = names.into_iter().chain(image.config.env.iter().map(|(name, _)| name.clone())).collect::<Vec<_>>();
+        let set = names.into_iter().chain(image.image.config.env.iter().map(|(name, _)| name.clone())).collect::<Vec<_>>();
         add(&mut recipe.spec, further, &set)?;
         if let Some(running) = self.workloads().await?.into_iter().find(|workload| workload.service == id) {
             return self.again(running, recipe, image, has_further).await;
@@ -123,7 +122,7 @@ impl Member {
     }
 
     /// One that is there already: answered while it runs, started anew when it has ended.
-    async fn again(&self, there: Workload, recipe: Recipe, image: Image, has_further: bool) -> Result<WorkloadId, Refusal> {
+    async fn again(&self, there: Workload, recipe: Recipe, image: Fetched, has_further: bool) -> Result<WorkloadId, Refusal> {
         if self.stage(&there).1 != super::Stage::Exited {
             if has_further {
                 let message = "the service runs already, with another environment";
@@ -137,7 +136,7 @@ impl Member {
         self.started(there.id).await
     }
 
-    async fn begin(&self, service: ServiceId, recipe: Recipe, image: Image, ad_hoc: bool) -> Result<WorkloadId, Refusal> {
+    async fn begin(&self, service: ServiceId, recipe: Recipe, image: Fetched, ad_hoc: bool) -> Result<WorkloadId, Refusal> {
         let asked = Asked {
             participant: self.id.to_string(),
             name: self.participant.name.as_str().to_owned(),
@@ -249,7 +248,7 @@ fn planned(
     session: &Session,
     service: ServiceId,
     recipe: Recipe,
-    image: &Image,
+    image: &Fetched,
     asked: Asked,
     all: &[Workload],
 ) -> Result<Workload, Refusal> {

@@ -49,7 +49,7 @@ impl Place<'_> {
             limits,
             keep_versions: 20,
             rolling: meshkeep_control::RollingPace::default(),
-            session_grace: std::time::Duration::from_secs(30),
+            session_grace: Duration::from_secs(30),
         })
         .await
         .unwrap()

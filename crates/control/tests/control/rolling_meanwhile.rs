@@ -17,7 +17,6 @@ use serde_json::json;
 use crate::{
     registry::Mood,
     rolling::{begin, ended, launched, never_ready, outcomes, read, ready},
-    session_grace: std::time::Duration::from_secs(30),
     world::{PATIENCE, World},
 };
 

@@ -218,7 +218,7 @@ async fn start(store: &Store, images: &Images, engine: &Arc<FakeEngine>) -> (Con
         limits: Limits::default(),
         keep_versions: 20,
         rolling: RollingPace { ready_within: Duration::from_secs(2), settled: Duration::from_millis(50) },
-        session_grace: std::time::Duration::from_secs(30),
+        session_grace: Duration::from_secs(30),
     })
     .await
     .unwrap()
@@ -233,7 +233,7 @@ pub async fn make_key(store: &Store, project: ProjectId, role: Role, bind: bool)
     let secret = SecretText::new(format!("secret-of-a-{role}-{bind}"));
     let mut tx = store.write("test").await.unwrap();
     let new =
-        NewApiKey { name: role.as_str(), description: "", grant: Grant { role, bind }, secret: &secret, by: "test" };
+        NewApiKey { name: role.as_str(), description: "", grant: Grant { role, bind }, service: None, secret: &secret, by: "test" };
     let key = tx.create_api_key(project, new).await.unwrap();
     tx.commit().await.unwrap();
     ApiKeyText { id: key.id, project, secret }

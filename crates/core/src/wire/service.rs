@@ -48,6 +48,11 @@ pub enum VariableSource {
         /// Its name.
         secret: SecretName,
     },
+    /// A token or a key that meshkeep makes for the service.
+    Issued,
+    /// A secret of a participant of the room.
+    #[serde(rename = "room_secret")]
+    RoomSecret,
     /// The manifest's `environment`.
     Manifest,
 }
@@ -58,6 +63,8 @@ impl From<Origin> for VariableSource {
             Origin::Image => Self::Image,
             Origin::Platform => Self::Platform,
             Origin::Secret(secret) => Self::Secret { secret },
+            Origin::Issued => Self::Issued,
+            Origin::RoomSecret => Self::RoomSecret,
             Origin::Manifest => Self::Manifest,
         }
     }

@@ -20,7 +20,8 @@ pub struct EmbeddedConfig {
     pub subnet_pool: Ipv4Pool,
     /// How services reach the server that this engine is part of; not at all when `None`.
     pub entrances: Option<Entrances>,
-    /// First host id of the ranges that workloads' user namespaces are mapped to.
+    /// First host id of the range that stored files belong to, and above it the ranges that workloads' user namespaces are
+    /// mapped to.
     pub first_id: u32,
     /// Mount layers over loop devices even where the kernel mounts files.
     pub force_loop: bool,

@@ -12,7 +12,7 @@ use meshkeep_core::{Refusal, RefusalKind};
 
 use super::{
     net::{SERVER_NAME, SessionNetwork},
-    proto::{self, Launch, LaunchLimits},
+    proto::{self, Launch, LaunchLimits, Mount},
 };
 use crate::{ExtraCapability, Peer, Workload};
 
@@ -35,6 +35,10 @@ pub(super) struct Place {
     pub place: u8,
     /// See [`Launch`].
     pub cgroup: String,
+    /// The workload's mounts, with what is stored made.
+    pub mounts: Vec<Mount>,
+    /// See [`Launch`].
+    pub storage_base: u32,
 }
 
 /// The workload's place on its session's network.
@@ -79,7 +83,8 @@ pub(super) fn launch(workload: &Workload, place: Place) -> Result<Launch, Refusa
         working_dir: absolute(workload.working_dir.as_deref().unwrap_or(&config.working_dir)),
         stop_signal: stop_signal(&config.stop_signal)?,
         writable_root: workload.writable_root,
-        mounts: workload.mounts.clone(),
+        mounts: place.mounts,
+        storage_base: place.storage_base,
         capabilities: workload.capabilities.iter().map(|one| capability(*one).to_owned()).collect(),
         limits: LaunchLimits {
             memory_bytes: workload.limits.memory_bytes,

@@ -30,6 +30,7 @@ mod program;
 mod proto;
 mod slot;
 mod start;
+mod storage;
 #[expect(unsafe_code, reason = "system calls without a safe wrapper; all of the crate's unsafe code is in this file")]
 mod sys;
 
@@ -61,7 +62,7 @@ use self::{
     proto::{Command, State},
     slot::Slot,
 };
-use crate::{Deliver, Engine, EngineError, ExecRequest, ExecSession, LogStream, Observed, Workload, engine::broken};
+use crate::{Deliver, Engine, EngineError, ExecRequest, ExecSession, LogStream, Observed, StorageId, Workload, engine::broken};
 
 /// The grace that a start gives to the one it replaces.
 const REPLACED_GRACE: Duration = Duration::from_secs(10);
@@ -98,7 +99,7 @@ impl EmbeddedEngine {
             source,
         })?;
         host::check(&hierarchies)?;
-        if config.first_id.checked_add(2 * ids::RANGE).is_none() || config.first_id < ids::RANGE {
+        if config.first_id.checked_add(3 * ids::RANGE).is_none() || config.first_id < ids::RANGE {
             return Err(OpenError::FirstId(config.first_id));
         }
         let root = config.make_dirs()?;
@@ -122,7 +123,7 @@ impl EmbeddedEngine {
             cgroup_parent: format!("/meshkeep-{:08x}", short_hash(root.as_os_str().as_encoded_bytes())),
             boot_id,
             program,
-            ranges: Mutex::new(Ranges::new(config.first_id)),
+            ranges: Mutex::new(Ranges::new(config.first_id + ids::RANGE)),
             slots: Mutex::default(),
             changes: watch::Sender::new(0),
             closing: CancellationToken::new(),
@@ -205,6 +206,17 @@ impl Engine for EmbeddedEngine {
         Ok(())
     }
 
+    async fn remove_storage(&self, storage: StorageId) -> Result<(), EngineError> {
+        let path = storage::path(&self.0.storage_dir(), storage);
+        tokio::task::spawn_blocking(move || match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+        .await
+        .map_err(broken("removing a directory of the storage"))?
+        .map_err(broken("removing a directory of the storage"))
+    }
+
     async fn remove_session(&self, id: SessionId) -> Result<(), EngineError> {
         let used = self.0.slots().values().filter_map(|slot| slot.seen()).any(|seen| seen.record.session == id);
         if used {
@@ -274,6 +286,10 @@ impl Inner {
 
     fn stage_dir(&self) -> PathBuf {
         self.config.root.join("stage")
+    }
+
+    fn storage_dir(&self) -> PathBuf {
+        self.config.root.join("storage")
     }
 
     fn cgroup(&self, id: WorkloadId) -> String {

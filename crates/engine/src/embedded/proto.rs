@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
 };
 
-use meshkeep_core::{Refusal, SecretText, Timestamp, environment::Environment, id::WorkloadId, storage::Mount};
+use meshkeep_core::{Refusal, SecretText, Timestamp, environment::Environment, id::WorkloadId};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -55,8 +55,9 @@ pub(super) struct Launch {
     /// Whether the root file system may be written.
     pub writable_root: bool,
     /// What is mounted beside the image.
-    #[serde(default)]
     pub mounts: Vec<Mount>,
+    /// First host id that stored files belong to on the disk.
+    pub storage_base: u32,
     /// Capabilities, as `CAP_…`.
     pub capabilities: Vec<String>,
     /// Bounds.
@@ -73,6 +74,40 @@ pub(super) struct Launch {
     pub place: u8,
     /// Its cgroup, absolute within each hierarchy.
     pub cgroup: String,
+}
+
+/// One of [`Launch::mounts`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Mount {
+    /// Where.
+    pub path: String,
+    /// Whether it may only be read.
+    pub read_only: bool,
+    /// What.
+    pub source: MountSource,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum MountSource {
+    /// An empty directory in memory.
+    EmptyDir,
+    /// A file of this text.
+    File(String),
+    /// A directory that stays, or a part of it, which is made when it is missing.
+    Directory {
+        /// Where.
+        path: PathBuf,
+        /// Which part.
+        subpath: String,
+    },
+    /// The files of an image, or a part of them.
+    Image {
+        /// Its layers, lowest first.
+        layers: Vec<PathBuf>,
+        /// Which part.
+        subpath: String,
+    },
 }
 
 /// [`crate::Limits`], for the wire.

@@ -21,6 +21,7 @@ use super::{
     program::Program,
     proto::{self, Delivery, Launch, State},
     slot::{Seen, Slot},
+    storage,
 };
 use crate::{Deliver, EngineError, Workload, engine::broken};
 
@@ -93,6 +94,13 @@ fn prepare(
             inner.ranges().release(id_base);
         }
     };
+    let mounts = match storage::mounts(&inner.storage_dir(), inner.config.first_id, &workload.mounts) {
+        Ok(mounts) => mounts,
+        Err(error) => {
+            release();
+            return Err(broken("making a directory of the storage")(error));
+        }
+    };
     let record = Record {
         version: proto::VERSION,
         id: workload.id,
@@ -115,6 +123,8 @@ fn prepare(
         network,
         place,
         cgroup: inner.cgroup(workload.id),
+        mounts,
+        storage_base: inner.config.first_id,
     };
     match launch::launch(workload, place) {
         Ok(launch) => Ok((record, launch)),

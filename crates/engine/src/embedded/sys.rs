@@ -54,6 +54,11 @@ pub(super) fn read_only_mount(mount: BorrowedFd<'_>) -> io::Result<()> {
     set_mount(mount, libc::MOUNT_ATTR_RDONLY, 0)
 }
 
+/// Nothing of this mount, which is not attached yet, is a device or gives an owner's rights to who executes it.
+pub(super) fn confine_mount(mount: BorrowedFd<'_>) -> io::Result<()> {
+    set_mount(mount, libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV, 0)
+}
+
 fn set_mount(mount: BorrowedFd<'_>, attr_set: u64, userns_fd: u64) -> io::Result<()> {
     let attributes = libc::mount_attr { attr_set, attr_clr: 0, propagation: 0, userns_fd };
     // SAFETY: the empty path is NUL-terminated, `attributes` lives over the call and its size is given.

@@ -17,7 +17,8 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    Deliver, Engine, EngineError, ExecOutput, ExecRequest, ExecSession, LogStream, Observed, ObservedState, Workload,
+    Deliver, Engine, EngineError, ExecOutput, ExecRequest, ExecSession, LogStream, Observed, ObservedState,
+    StorageId, Workload,
 };
 
 /// A start that happened.
@@ -49,6 +50,7 @@ pub(super) struct State {
     starts: Vec<Start>,
     errors: BTreeMap<String, VecDeque<EngineError>>,
     removed_sessions: Vec<SessionId>,
+    removed_storages: Vec<StorageId>,
 }
 
 pub(super) type Shared = Arc<Mutex<State>>;
@@ -139,6 +141,12 @@ impl FakeEngine {
         self.state().removed_sessions.clone()
     }
 
+    /// Stored directories that were removed.
+    #[must_use]
+    pub fn removed_storages(&self) -> Vec<StorageId> {
+        self.state().removed_storages.clone()
+    }
+
     fn becomes(&self, service: &str, state: ObservedState) {
         for fake in self.state().workloads.values_mut().filter(|fake| named(fake, service)) {
             fake.state = state.clone();
@@ -220,6 +228,11 @@ impl Engine for FakeEngine {
     async fn remove(&self, id: WorkloadId) -> Result<(), EngineError> {
         self.state().workloads.remove(&id).ok_or(EngineError::NotFound(id))?;
         self.note();
+        Ok(())
+    }
+
+    async fn remove_storage(&self, storage: StorageId) -> Result<(), EngineError> {
+        self.state().removed_storages.push(storage);
         Ok(())
     }
 

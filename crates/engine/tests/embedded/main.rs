@@ -5,6 +5,7 @@ mod basics;
 mod breakout;
 mod breakout_host;
 mod breakout_image;
+mod exec;
 mod images;
 mod leftovers;
 mod life;
@@ -33,6 +34,7 @@ fn trials() -> Vec<Trial> {
         breakout::trials(),
         breakout_host::trials(),
         breakout_image::trials(),
+        exec::trials(),
         images::trials(),
         leftovers::trials(),
         life::trials(),

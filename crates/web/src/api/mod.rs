@@ -31,6 +31,7 @@ pub(crate) fn routes() -> Vec<Route> {
         logs::routes,
         audit::routes,
         crate::room::routes,
+        crate::proxy::routes,
         later::routes,
     ];
     nouns.into_iter().flat_map(|routes| routes()).collect()

@@ -33,7 +33,7 @@ impl FromRequestParts<WebState> for Authenticated {
 }
 
 /// The one bearer credential of the request. Text that is no such header is handed on as an empty, hence bad, one.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
     let value = all.next()?;
     if all.next().is_some() {

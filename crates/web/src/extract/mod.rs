@@ -7,7 +7,7 @@ mod if_match;
 mod path;
 mod query;
 
-pub(crate) use auth::{Authenticated, In, client_address};
+pub(crate) use auth::{Authenticated, In, bearer, client_address};
 pub(crate) use body::{Body, Document, YamlText, form_bytes};
 pub(crate) use if_match::IfMatch;
 pub(crate) use path::{At, InScope};

@@ -22,6 +22,11 @@ use crate::{
 
 const COOKIE: &str = "meshkeep_studio";
 
+/// Whether a pair of a `Cookie` header, or a `Set-Cookie` header, is about Studio's own.
+pub(crate) fn is_cookie(pair: &str) -> bool {
+    pair.split('=').next().is_some_and(|name| name.trim() == COOKIE)
+}
+
 /// The session's token, as the browser keeps it.
 pub(super) fn token(headers: &HeaderMap) -> Option<SecretText> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());

@@ -8,7 +8,8 @@ use meshkeep_core::{
     manifest::{self, Checked},
     name::{EntryName, ServiceName},
     secret::{Entries, SecretKind},
-    service::ServiceSpec,
+    service::{ContainerSpec, ServiceSpec},
+    storage::{Mount, Stored, What},
 };
 use meshkeep_image::Reference;
 use meshkeep_store::{Scope, Secret, Tx};
@@ -23,9 +24,17 @@ pub(super) struct Ruled {
     pub(super) secrets: Vec<SecretId>,
 }
 
-/// Whether the manifest names secrets.
+/// Whether the manifest names secrets, of the project or of participants.
 pub(super) fn binds(spec: &ServiceSpec) -> bool {
-    spec.container.as_ref().is_some_and(|container| !container.secrets.is_empty() || container.pull_secret.is_some())
+    spec.container.as_ref().is_some_and(|container| {
+        let of_participants = container.environment.iter().any(|entry| entry.secret.is_some());
+        !container.secrets.is_empty() || container.pull_secret.is_some() || of_participants
+    })
+}
+
+/// Whether the manifest has a key of the project's API made.
+pub(super) fn makes_keys(spec: &ServiceSpec) -> bool {
+    spec.container.as_ref().is_some_and(|container| container.api_key.is_some())
 }
 
 /// Whether the environment of a manifest's container holds something that not everybody may read who may run services:
@@ -45,8 +54,9 @@ pub(crate) fn exposes(spec: &ServiceSpec) -> bool {
 /// `Invalid`, naming the member.
 pub(crate) fn check_in_room(spec: &ServiceSpec) -> Result<(), Refusal> {
     let checked = manifest::check(spec)?;
-    let image = spec.container.as_ref().map_or("", |container| container.image.as_str());
-    image.parse::<Reference>().map_err(|why| Refusal::invalid("container.image", why))?;
+    if let Some(container) = &spec.container {
+        check_images(container)?;
+    }
     refuse_in_rooms(true, &checked)
 }
 
@@ -74,7 +84,7 @@ pub(super) async fn environment(
 ) -> Result<(Checked, Environment), Refusal> {
     let checked = manifest::check(spec)?;
     if let Some(container) = &spec.container {
-        container.image.parse::<Reference>().map_err(|why| Refusal::invalid("container.image", why))?;
+        check_images(container)?;
     }
     refuse_in_rooms(matches!(scope, Scope::Room(_)), &checked)?;
     if let Some(id) = checked.pull_secret {
@@ -88,7 +98,21 @@ pub(super) async fn environment(
         let entries = opened(tx, &secret, &checked).await?;
         secret_keys.push((secret.name, entries));
     }
-    let sources = Sources { platform, secret_keys: &secret_keys, manifest: &checked.environment, ..Sources::default() };
+    // What is made at the launch is not known yet; its name is.
+    let unknown = |name: &EntryName| (name.clone(), SecretText::default());
+    let tokens: Vec<_> = checked.tokens.iter().map(|(name, _)| unknown(name)).collect();
+    let room_secrets: Vec<_> = checked.room_secrets.iter().map(|(name, ..)| unknown(name)).collect();
+    let own = [("MESHAGENT_TOKEN", !checked.calls.is_empty()), ("MESHAGENT_API_KEY", checked.api_key.is_some())];
+    let issued: Vec<_> = own.iter().filter(|(_, is_there)| *is_there).filter_map(|(name, _)| Some(unknown(&name.parse().ok()?))).collect();
+    let sources = Sources {
+        platform,
+        issued: &issued,
+        secret_keys: &secret_keys,
+        manifest: &checked.environment,
+        tokens: &tokens,
+        room_secrets: &room_secrets,
+        ..Sources::default()
+    };
     let environment = assemble(&sources).map_err(|refusal| Refusal { kind: RefusalKind::Invalid, ..refusal })?;
     Ok((checked, environment))
 }
@@ -99,10 +123,30 @@ fn refuse_in_rooms(is_room: bool, checked: &Checked) -> Result<(), Refusal> {
         false => return Ok(()),
         true if !checked.secrets.is_empty() => "container.secrets",
         true if checked.pull_secret.is_some() => "container.pull_secret",
-        true => return Ok(()),
+        true if checked.api_key.is_some() => "container.api_key",
+        true => return refuse_writing(&checked.mounts),
     };
     Err(Refusal::invalid(field, "names a project's secret, which a room service may not")
         .hint("make it a project service"))
+}
+
+/// What the project stores is changed by the project's services.
+fn refuse_writing(mounts: &[Mount]) -> Result<(), Refusal> {
+    let writes = |mount: &Mount| matches!(mount.what, What::Stored { of: Stored::Project, .. }) && !mount.read_only;
+    if !mounts.iter().any(writes) {
+        return Ok(());
+    }
+    Err(Refusal::invalid("container.storage.project", "is to be written, which a room service may not")
+        .hint("mount it with `read_only: true`, or make it a project service"))
+}
+
+fn check_images(container: &ContainerSpec) -> Result<(), Refusal> {
+    container.image.parse::<Reference>().map_err(|why| Refusal::invalid("container.image", why))?;
+    for (position, mount) in container.storage.iter().flat_map(|storage| &storage.images).enumerate() {
+        let field = format!("container.storage.images[{position}].image");
+        mount.image.parse::<Reference>().map_err(|why| Refusal::invalid(&field, why))?;
+    }
+    Ok(())
 }
 
 async fn reference(

@@ -7,7 +7,6 @@ use meshkeep_core::{
     access::Action,
     id::{ProjectId, ServiceId, SessionId, WorkloadId},
 };
-use meshkeep_image::Image;
 use meshkeep_store::{Scope, Session, Tx, Workload};
 use serde_json::json;
 
@@ -15,7 +14,7 @@ use super::workload;
 use crate::{
     Caller, Control,
     caller::By,
-    reconcile::{Recipe, Relaunch, ending},
+    reconcile::{Fetched, Recipe, Relaunch, ending},
     refusals::refused,
 };
 
@@ -52,7 +51,7 @@ impl Control {
         commands.relaunch(Relaunch { recipe, image }).await
     }
 
-    async fn proven(&self, id: WorkloadId, recipe: &Recipe) -> Result<Image, Refusal> {
+    async fn proven(&self, id: WorkloadId, recipe: &Recipe) -> Result<Fetched, Refusal> {
         let context = self.context();
         let fetched = tokio::select! {
             fetched = context.fetch(recipe, context.live.progress(id)) => fetched,

@@ -14,14 +14,13 @@ use std::{
     path::Path,
 };
 
-use meshkeep_core::storage::Mount;
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
 use super::{
     super::{
         cgroups::Hierarchies,
-        proto::{Launch, LaunchLimits},
+        proto::{Launch, LaunchLimits, Mount, MountSource},
     },
     account::Account,
     seccomp, stage,
@@ -55,7 +54,8 @@ pub(super) fn write(launch: &Launch, account: &Account, user_namespace: Borrowed
     ] {
         file(name, text, launch.id_base, launch.id_base)?;
     }
-    for (number, text) in launch.mounts.iter().enumerate().filter_map(|(n, mount)| Some((n, mount.text.as_ref()?))) {
+    for (number, mount) in launch.mounts.iter().enumerate() {
+        let MountSource::File(text) = &mount.source else { continue };
         // The service's own user: it may write to what is not read-only.
         file(&number.to_string(), text, launch.id_base + account.uid, launch.id_base + account.gid)?;
     }
@@ -146,12 +146,16 @@ fn mounts(launch: &Launch) -> Value {
         tmpfs("/tmp", &["nosuid", "nodev", "mode=1777", size.as_str()]),
         file("hosts"), file("hostname"), file("resolv.conf"),
     ]);
-    let stated = launch.mounts.iter().enumerate().map(|(number, mount)| match mount.text {
-        Some(_) => json!({
+    let stated = launch.mounts.iter().enumerate().map(|(number, mount)| match mount.source {
+        MountSource::File(_) => json!({
             "destination": mount.path, "type": "bind", "source": format!("{}/{number}", stage::FILES),
             "options": ["bind", access(mount), "nosuid", "nodev", "noexec"],
         }),
-        None => tmpfs(&mount.path, &[access(mount), "nosuid", "nodev", "mode=1777", size.as_str()]),
+        MountSource::Directory { .. } | MountSource::Image { .. } => json!({
+            "destination": mount.path, "type": "bind", "source": format!("{}/{number}", stage::VOLUMES),
+            "options": ["bind", access(mount), "nosuid", "nodev"],
+        }),
+        MountSource::EmptyDir => tmpfs(&mount.path, &[access(mount), "nosuid", "nodev", "mode=1777", size.as_str()]),
     });
     // After our own, so that they may lie below `/tmp`.
     ours.as_array().cloned().unwrap_or_default().into_iter().chain(stated).collect()

@@ -23,7 +23,7 @@ use super::{
     fault::{Doing, Fault},
     layers,
     rootfs::Rootfs,
-    stage,
+    stage, volumes,
 };
 
 /// A container that waits for its start.
@@ -56,8 +56,10 @@ impl Built {
 pub(super) fn build(launch: &Launch, environment: Zeroizing<Vec<u8>>) -> Result<Built, Fault> {
     let user_namespace = layers::user_namespace(launch)?;
     let mounts = layers::mount_all(launch, &user_namespace)?;
+    let volumes = volumes::open(launch, &user_namespace)?;
     stage::enter(launch, &mounts)?;
     drop(mounts);
+    volumes.attach()?;
     net::attach(&launch.network, launch.place)
         .map_err(|error| Fault::Step { doing: "joining the session's network".into(), source: Box::new(error) })?;
     let rootfs = Rootfs::open().doing("opening the image's root")?;

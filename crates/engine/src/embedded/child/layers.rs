@@ -7,7 +7,7 @@ use std::{
     fs::{self, File},
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::{
@@ -27,20 +27,29 @@ const LOOP_TRIES: usize = 64;
 
 /// A user namespace with the workload's ids: 0 to 65,535 inside are its range outside.
 pub(super) fn user_namespace(launch: &Launch) -> Result<OwnedFd, Fault> {
+    user_namespace_of(&format!("0 {} {}\n", launch.id_base, super::super::ids::RANGE))
+}
+
+/// A user namespace with this mapping of users and of groups.
+pub(super) fn user_namespace_of(map: &str) -> Result<OwnedFd, Fault> {
     let parked = sys::Parked::in_new_user_namespace().doing("making a user namespace")?;
-    let map = format!("0 {} {}\n", launch.id_base, super::super::ids::RANGE);
     for name in ["uid_map", "gid_map"] {
-        fs::write(format!("/proc/{}/{name}", parked.pid()), &map).doing("mapping the user namespace")?;
+        fs::write(format!("/proc/{}/{name}", parked.pid()), map).doing("mapping the user namespace")?;
     }
     let path = format!("/proc/{}/ns/user", parked.pid());
     openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).doing("opening the user namespace")
 }
 
-/// Every layer as a mount that is not attached yet, lowest first.
+/// Every layer of the workload's image as a mount that is not attached yet, lowest first.
 pub(super) fn mount_all(launch: &Launch, user_namespace: impl AsFd) -> Result<Vec<OwnedFd>, Fault> {
-    let mut by_loop = launch.force_loop;
-    let mut mounts = Vec::with_capacity(launch.layers.len());
-    for path in &launch.layers {
+    mount_each(&launch.layers, launch.force_loop, user_namespace)
+}
+
+/// These layers as mounts that are not attached yet.
+pub(super) fn mount_each(layers: &[PathBuf], force_loop: bool, user_namespace: impl AsFd) -> Result<Vec<OwnedFd>, Fault> {
+    let mut by_loop = force_loop;
+    let mut mounts = Vec::with_capacity(layers.len());
+    for path in layers {
         let file = open(path).doing(format!("opening the layer {}", path.display()))?;
         let mount = mount_one(&file, &mut by_loop).doing(format!("mounting the layer {}", path.display()))?;
         sys::idmap_mount(mount.as_fd(), user_namespace.as_fd()).doing("mapping a layer's owners")?;

@@ -22,6 +22,7 @@ mod seccomp;
 mod servers;
 mod stage;
 mod supervisor;
+mod volumes;
 
 use std::{os::unix::net::UnixStream, process::ExitCode};
 

@@ -33,14 +33,18 @@ pub(super) const BUNDLE: &str = "/bundle";
 pub(super) const ROOTFS: &str = "/bundle/rootfs";
 /// libcontainer's own state.
 pub(super) const STATE: &str = "/state";
+/// Directories that are bound into the container.
+pub(super) const VOLUMES: &str = "/volumes";
 /// Files that are bound into the container.
 pub(super) const FILES: &str = "/files";
 
 /// Bytes of the tmpfs for a root file system that cannot be written: mount points and our own files.
 const SMALL: u64 = 16 << 20;
 
-const DIRECTORIES: [&str; 11] =
-    ["proc", "dev", "sys", "sys/fs", "sys/fs/cgroup", "bundle", "bundle/rootfs", "state", "files", "layers", "upper"];
+const DIRECTORIES: [&str; 12] = [
+    "proc", "dev", "sys", "sys/fs", "sys/fs/cgroup", "bundle", "bundle/rootfs", "state", "files", "volumes", "layers",
+    "upper",
+];
 
 /// Name, major and minor number of the devices that libcontainer binds into every container.
 const DEVICES: [(&str, u32, u32); 6] =
@@ -105,7 +109,8 @@ pub(super) fn new_mount(
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
-fn attach(mount: impl AsFd, dir: impl AsFd, path: &str) -> io::Result<()> {
+/// Attaches a mount at a path below `dir`, or at `dir` itself.
+pub(super) fn attach(mount: impl AsFd, dir: impl AsFd, path: &str) -> io::Result<()> {
     let mut flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
     if path.is_empty() {
         flags |= MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;

@@ -56,6 +56,8 @@ fn source(source: &VariableSource) -> String {
         VariableSource::Image => "image".to_owned(),
         VariableSource::Platform => "meshkeep".to_owned(),
         VariableSource::Secret { secret } => format!("secret key {secret}"),
+        VariableSource::Issued => "made at the launch".to_owned(),
+        VariableSource::RoomSecret => "a participant's secret".to_owned(),
         VariableSource::Manifest => "environment".to_owned(),
     }
 }

@@ -233,6 +233,8 @@ fn source(source: &VariableSource) -> String {
         VariableSource::Image => "the image".to_owned(),
         VariableSource::Platform => "meshkeep".to_owned(),
         VariableSource::Secret { secret } => format!("secret key {secret}"),
+        VariableSource::Issued => "made at the launch".to_owned(),
+        VariableSource::RoomSecret => "a participant's secret".to_owned(),
         VariableSource::Manifest => "plain variable".to_owned(),
     }
 }
