@@ -28,6 +28,7 @@ pub use ops::{
     ports::Published,
     services::{ImageCheck, Scope, ServiceOverview},
     studio::Visitor,
+    templates::from_template,
     usage::Usage,
 };
 pub use meshkeep_engine::{ExecInput, ExecOutput};

@@ -4,7 +4,7 @@
 //! The answer carries where each name came from and what it hid, so that people can be shown winners and losers
 //! without any value.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use crate::{
     Refusal, RefusalKind, SecretText,
@@ -31,6 +31,8 @@ pub enum Origin {
     RoomSecret,
     /// An `environment` entry of the manifest.
     Manifest,
+    /// One whose value is sealed, whatever it is called.
+    Sealed,
 }
 
 /// One variable as the service will see it.
@@ -52,7 +54,7 @@ impl Variable {
     #[must_use]
     pub fn is_secret(&self) -> bool {
         match self.origin {
-            Origin::Secret(_) | Origin::Issued | Origin::RoomSecret => true,
+            Origin::Secret(_) | Origin::Issued | Origin::RoomSecret | Origin::Sealed => true,
             Origin::Manifest => is_secret_like(self.name.as_str()),
             Origin::Image | Origin::Platform => false,
         }
@@ -88,7 +90,7 @@ pub fn check_entry(name: &EntryName, value: &SecretText) -> Result<(), Refusal> 
 }
 
 /// Everything an environment is made of, lowest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sources<'a> {
     /// The image's `ENV`; names that are no variable names are left out.
     pub image: &'a [(String, String)],
@@ -100,10 +102,28 @@ pub struct Sources<'a> {
     pub secret_keys: &'a [(SecretName, Entries)],
     /// The manifest's `environment`: its values,
     pub manifest: &'a [(EntryName, SecretText)],
+    /// those of them that are sealed whatever they are called,
+    pub sealed: &'a BTreeSet<EntryName>,
     /// its tokens,
     pub tokens: &'a [(EntryName, SecretText)],
     /// and its secrets of participants.
     pub room_secrets: &'a [(EntryName, SecretText)],
+}
+
+impl Default for Sources<'_> {
+    fn default() -> Self {
+        static NONE: BTreeSet<EntryName> = BTreeSet::new();
+        Self {
+            image: &[],
+            platform: &[],
+            issued: &[],
+            secret_keys: &[],
+            manifest: &[],
+            sealed: &NONE,
+            tokens: &[],
+            room_secrets: &[],
+        }
+    }
 }
 
 /// Whether a variable of this name changes how programs run, rather than what they know: what somebody who may only start
@@ -168,7 +188,8 @@ pub fn assemble(sources: &Sources<'_>) -> Result<Environment, Refusal> {
     ];
     for (entries, origin) in manifest {
         for (name, value) in entries {
-            put(name, value.clone(), origin.clone());
+            let is_sealed = origin == Origin::Manifest && sources.sealed.contains(name);
+            put(name, value.clone(), if is_sealed { Origin::Sealed } else { origin.clone() });
         }
     }
     let environment = Environment(variables.into_values().collect());

@@ -25,6 +25,7 @@ pub mod refusal;
 pub mod secret;
 pub mod service;
 pub mod storage;
+pub mod template;
 pub mod wire;
 pub mod workload;
 

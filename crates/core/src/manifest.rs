@@ -18,6 +18,7 @@ use crate::{
     participant::ApiScope,
     service::{ApiKeySpec, ContainerSpec, ExternalSpec, PortNum, PortType, ServiceSpec, TokenSource},
     storage::{self, Mount},
+    template::SEALED,
 };
 
 /// The annotation that adds capabilities within the workload's user namespace.
@@ -46,6 +47,8 @@ pub struct Checked {
     pub command: Option<Vec<String>>,
     /// Plain variables.
     pub environment: Vec<(EntryName, SecretText)>,
+    /// Plain variables whose values are sealed, whatever they are called.
+    pub sealed: BTreeSet<EntryName>,
     /// Variables that hold a token for a participant of the room.
     pub tokens: Vec<(EntryName, Identity)>,
     /// Variables that hold a participant's secret of the room: whose, and which.
@@ -124,6 +127,12 @@ pub fn from_yaml<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
     })
 }
 
+/// Names in the annotation [`SEALED`].
+pub fn sealed_names(spec: &ServiceSpec) -> impl Iterator<Item = &str> {
+    let names = spec.metadata.annotations.get(SEALED).map_or("", String::as_str);
+    names.split(',').map(str::trim).filter(|name| !name.is_empty())
+}
+
 /// Checks the meaning of a manifest.
 ///
 /// # Errors
@@ -143,6 +152,7 @@ pub fn check(spec: &ServiceSpec) -> Result<Checked, Refusal> {
         pull_secret: None,
         command: None,
         environment: Vec::new(),
+        sealed: sealed_names(spec).filter_map(|name| name.parse().ok()).collect(),
         tokens: Vec::new(),
         room_secrets: Vec::new(),
         api_key: None,

@@ -70,7 +70,8 @@ pub(crate) fn routes() -> Vec<Route> {
     let route = |path| {
         Route::any(path, pass)
             .summary("A port that a service publishes; takes a participant token as Bearer unless it is public")
-            .answers(200, "anything")
+            .needs_token()
+            .answers(200, "*/*")
     };
     PATHS.into_iter().map(route).collect()
 }

@@ -16,6 +16,8 @@ pub enum Needs {
     Nothing,
     /// Any good credential.
     Credential,
+    /// A participant token of the path's room.
+    Token,
     /// A credential of the path's project that may do this.
     May(Action),
 }
@@ -121,6 +123,12 @@ impl Route {
         self
     }
 
+    /// A participant token of the path's room.
+    pub(crate) fn needs_token(mut self) -> Self {
+        self.info.needs = Needs::Token;
+        self
+    }
+
     /// It takes a body of this schema.
     pub(crate) fn takes(mut self, schema: &'static str) -> Self {
         self.info.takes = Some(schema);
@@ -137,6 +145,12 @@ impl Route {
     /// Success without a body.
     pub(crate) fn answers_nothing(mut self) -> Self {
         self.info.status = 204;
+        self
+    }
+
+    /// Success is another protocol.
+    pub(crate) fn upgrades(mut self) -> Self {
+        self.info.status = 101;
         self
     }
 

@@ -12,6 +12,7 @@ mod secrets;
 pub(crate) mod services;
 mod sessions;
 pub(crate) mod studio;
+pub(crate) mod templates;
 pub(crate) mod usage;
 
 pub(crate) use api_keys::new_secret;

@@ -143,6 +143,7 @@ impl Deliver for Delivery<'_> {
             issued: &issued,
             secret_keys: &secret_keys,
             manifest: &checked.environment,
+            sealed: &checked.sealed,
             tokens: &tokens,
             room_secrets: &self.room_secrets(&checked).await?,
         })

@@ -65,7 +65,7 @@ impl From<Origin> for VariableSource {
             Origin::Secret(secret) => Self::Secret { secret },
             Origin::Issued => Self::Issued,
             Origin::RoomSecret => Self::RoomSecret,
-            Origin::Manifest => Self::Manifest,
+            Origin::Manifest | Origin::Sealed => Self::Manifest,
         }
     }
 }

@@ -1,13 +1,20 @@
 //! Services of a project and of a room: the same handlers, the scope is in the path.
 
 use http::StatusCode;
-use meshkeep_core::{access::Action, id::ServiceId, service::ServiceSpec, wire};
+use meshkeep_control::from_template;
+use meshkeep_core::{
+    access::Action,
+    id::ServiceId,
+    service::ServiceSpec,
+    template::{TemplateSpec, TemplateWrite},
+    wire,
+};
 use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     api::Answer,
-    error::{ApiError, not_offered},
-    extract::{At, Document, In, InScope},
+    error::ApiError,
+    extract::{At, Authenticated, Body, Document, In, InScope},
     route::Route,
 };
 
@@ -28,7 +35,12 @@ const PROJECT: [&str; 6] = scope_of!("/accounts/projects/{project}/services");
 const ROOM: [&str; 6] = scope_of!("/accounts/projects/{project}/rooms/{room}/services");
 
 pub(super) fn routes() -> Vec<Route> {
-    [PROJECT, ROOM].into_iter().flat_map(scope).collect()
+    let render = Route::post("/templates/render", render)
+        .summary("What a service template becomes with its values")
+        .needs_credential()
+        .takes("TemplateWrite")
+        .answers(200, "TemplateSpec");
+    [PROJECT, ROOM].into_iter().flat_map(scope).chain([render]).collect()
 }
 
 fn scope([all, environment, one, pin, unpin, restart]: [&'static str; 6]) -> Vec<Route> {
@@ -73,7 +85,7 @@ fn scope([all, environment, one, pin, unpin, restart]: [&'static str; 6]) -> Vec
     ]
 }
 
-/// A body that names a template is not a manifest with an unknown member: it is told apart and refused by name.
+/// A body that names a template is not a manifest with an unknown member: it is told apart, and rendered.
 #[derive(Deserialize)]
 struct Shape {
     #[serde(default)]
@@ -82,9 +94,16 @@ struct Shape {
 
 fn manifest(document: &Document) -> Result<ServiceSpec, ApiError> {
     match document.read::<Shape>() {
-        Ok(Shape { template: Some(_) }) => Err(not_offered("service templates")),
+        Ok(Shape { template: Some(_) }) => Ok(from_template(&document.read::<TemplateWrite>()?)?),
         _ => document.read(),
     }
+}
+
+async fn render(
+    Authenticated { control, caller }: Authenticated,
+    Body(write): Body<TemplateWrite>,
+) -> Result<Answer<TemplateSpec>, ApiError> {
+    Ok(Answer::ok(control.render_template(&caller, &write)?))
 }
 
 async fn list(

@@ -8,6 +8,8 @@ use meshkeep_core::{
     wire,
 };
 
+use serde_json::{Value, json};
+
 use crate::{
     api::Answer,
     error::ApiError,
@@ -37,6 +39,14 @@ pub(super) fn routes() -> Vec<Route> {
             .summary("What happened, oldest first")
             .needs(Action::Look)
             .answers(200, "EventList"),
+        Route::get("/accounts/projects/{project}/sessions/{session}/spans", spans)
+            .summary("Traces of a session: none are kept")
+            .needs(Action::Look)
+            .answers(200, "application/json"),
+        Route::get("/accounts/projects/{project}/sessions/{session}/metrics", metrics)
+            .summary("Metrics of a session: none are kept")
+            .needs(Action::Look)
+            .answers(200, "application/json"),
         Route::post("/accounts/projects/{project}/sessions/{session}/terminate", terminate)
             .summary("End a session and its services")
             .needs(Action::RunSessions)
@@ -80,6 +90,16 @@ async fn events(
     At(session): At<SessionId>,
 ) -> Result<Answer<wire::EventList>, ApiError> {
     Ok(Answer::ok(control.session_events(&caller, project, session).await?))
+}
+
+async fn spans(In { control, caller, project }: In, At(session): At<SessionId>) -> Result<Answer<Value>, ApiError> {
+    control.session(&caller, project, session).await?;
+    Ok(Answer::ok(json!({"spans": []})))
+}
+
+async fn metrics(In { control, caller, project }: In, At(session): At<SessionId>) -> Result<Answer<Value>, ApiError> {
+    control.session(&caller, project, session).await?;
+    Ok(Answer::ok(json!({"metrics": []})))
 }
 
 async fn terminate(In { control, caller, project }: In, At(session): At<SessionId>) -> Result<StatusCode, ApiError> {

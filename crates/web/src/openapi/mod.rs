@@ -17,7 +17,7 @@ use crate::{
 pub(crate) fn document() -> Value {
     let mut paths = Map::new();
     for route in api::routes() {
-        let operations = paths.entry(route.info.path).or_insert_with(|| json!({}));
+        let operations = paths.entry(documented(route.info.path)).or_insert_with(|| json!({}));
         operations[route.info.method.to_ascii_lowercase()] = operation(&route.info);
     }
     json!({
@@ -42,6 +42,11 @@ pub(crate) fn document() -> Value {
             "schemas": schemas::all(),
         },
     })
+}
+
+/// OpenAPI knows no parameter that takes the rest of a path.
+fn documented(path: &str) -> String {
+    path.replace("{*", "{")
 }
 
 fn operation(info: &RouteInfo) -> Value {
@@ -79,11 +84,13 @@ fn responses(info: &RouteInfo) -> Value {
 
 fn parameters(info: &RouteInfo) -> Vec<Value> {
     let in_path = info.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = in_path.map(|name| name.trim_start_matches('*'));
     let in_path =
         in_path.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
     let in_query = info.query.iter().map(|name| {
         let schema = match *name {
             "after" | "limit" | "offset" | "tail" => json!({"type": "integer", "minimum": 0}),
+            "token" | "v" => json!({"type": "string"}),
             "order_by" => json!({"const": "room_name"}),
             _ => json!({"type": "boolean", "default": false}),
         };
@@ -95,7 +102,7 @@ fn parameters(info: &RouteInfo) -> Vec<Value> {
 fn content(schema: &str) -> Value {
     match schema {
         "text/plain" | "text/yaml" => json!({schema: {"schema": {"type": "string"}}}),
-        "application/json" => json!({schema: {}}),
+        "application/json" | "*/*" => json!({schema: {}}),
         name => json!({"application/json": {"schema": reference(name)}}),
     }
 }
@@ -108,13 +115,15 @@ fn reference(schema: &str) -> Value {
 fn operation_id(info: &RouteInfo) -> String {
     let mut id = info.method.to_ascii_lowercase();
     for part in info.path.split(['/', '-', '.']).filter(|part| !part.is_empty()) {
-        let (prefix, word) = part.strip_prefix('{').map_or(("", part), |name| ("By", name.trim_end_matches('}')));
+        let parameter = part.strip_prefix('{').map(|name| name.trim_matches(['*', '}']));
+        let (prefix, word) = parameter.map_or(("", part), |name| ("By", name));
         let mut letters = word.chars();
         id.push_str(prefix);
         id.extend(letters.next().map(|first| first.to_ascii_uppercase()));
         id.extend(letters);
     }
-    if info.path.starts_with("//") { format!("{id}Again") } else { id }
+    // The same with one more slash.
+    if info.path.starts_with("//") || info.path.ends_with('/') { format!("{id}Again") } else { id }
 }
 
 /// Read from the rule itself, so that the document cannot say otherwise.
@@ -122,6 +131,7 @@ fn who(needs: Needs) -> String {
     match needs {
         Needs::Nothing => "Needs no credential.".to_owned(),
         Needs::Credential => "Needs any good credential.".to_owned(),
+        Needs::Token => "Needs a participant token of the room.".to_owned(),
         Needs::May(action) => {
             let may = |role, bind| allows(Grant { role, bind }, action);
             let least = match (may(Role::Member, false), may(Role::Developer, false), may(Role::Developer, true)) {
@@ -171,7 +181,7 @@ mod tests {
         let mut ids = BTreeSet::new();
         let routes = api::routes();
         for route in &routes {
-            let operation = &document["paths"][route.info.path][route.info.method.to_ascii_lowercase()];
+            let operation = &document["paths"][documented(route.info.path)][route.info.method.to_ascii_lowercase()];
             assert!(!operation["summary"].as_str().unwrap().is_empty(), "{} has no summary", route.info.path);
             assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{operation}");
         }

@@ -255,6 +255,20 @@ fn services() -> Group {
                 ("external?", any_object()),
             ]),
         ),
+        ("TemplateWrite", object([("template", about("YAML with Jinja2")), ("values", map())])),
+        (
+            "TemplateSpec",
+            object([
+                ("version", json!({"const": "v1"})),
+                ("kind", json!({"const": "ServiceTemplate"})),
+                ("metadata", any_object()),
+                ("agents?", json!({"type": "array", "items": {"type": "object"}})),
+                ("variables?", json!({"type": "array", "items": {"type": "object"}})),
+                ("ports?", json!({"type": "array", "items": {"type": "object"}})),
+                ("container?", any_object()),
+                ("external?", any_object()),
+            ]),
+        ),
         ("ServiceList", object([("services", list_of("ServiceSpec"))])),
         (
             "RollingRestart",

@@ -18,8 +18,9 @@ pub(crate) fn routes() -> Vec<Route> {
         .map(|path| {
             Route::get(path, socket::connect)
                 .summary("The room's websocket, for participant tokens")
+                .needs_token()
                 .query(&["token", "v"])
-                .answers(101, "websocket")
+                .upgrades()
         })
         .collect()
 }

@@ -107,12 +107,33 @@ async fn what_an_api_key_cannot_be() {
 async fn what_is_not_offered_says_so() {
     let app = App::new().await;
     app.call(Who::Admin, "POST", "/accounts/projects", "{}").await.refused(400, &["not_offered"]);
-    app.call(Who::Admin, "POST", "/templates/render", "{}").await.refused(400, &["not_offered", "template"]);
-    for path in ["/rooms/lobby?token=hunter2", "//rooms/lobby?token=hunter2"] {
-        let reply = app.call(Who::Nobody, "GET", path, Body::empty()).await;
-        reply.refused(400, &["not_offered"]);
-        assert!(!reply.body.contains("hunter2"));
+    for path in ["/mailboxes", "/routes", "/scheduled-tasks", "/balance", "/room-grants/by-room"] {
+        app.admin("GET", path, Value::Null).await.refused(400, &["not_offered"]);
     }
+    app.call(Who::Admin, "GET", "/pricing", Body::empty()).await.refused(400, &["not_offered", "billing"]);
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_rooms_websocket_wants_a_token_and_a_websocket() {
+    let app = App::new().await;
+    app.made("/rooms", json!({"name": "lobby"})).await;
+    let connected = app.admin("POST", "/rooms/lobby/connect", json!({})).await.ok(200).json();
+    let token = connected["jwt"].as_str().unwrap();
+    for (path, status, code) in [
+        ("/rooms/lobby?token=hunter2".to_owned(), 401, "unauthenticated"),
+        ("//rooms/lobby?token=hunter2".to_owned(), 401, "unauthenticated"),
+        ("/rooms/lobby".to_owned(), 401, "unauthenticated"),
+        (format!("/rooms/lobby?token={}", app.key(Who::Admin).unwrap()), 401, "unauthenticated"),
+        (format!("/rooms/other?token={token}"), 403, "other_room"),
+        (format!("/rooms/lobby?token={token}"), 426, "no_websocket"),
+        (format!("/compat/0.28//rooms/lobby?token={token}"), 426, "no_websocket"),
+    ] {
+        let reply = app.call(Who::Nobody, "GET", &path, Body::empty()).await;
+        assert_eq!((reply.status, reply.json()["error"]["code"].as_str()), (status, Some(code)), "{path}");
+        assert!(!reply.body.contains("hunter2") && !reply.body.contains(token), "{}", reply.body);
+    }
+    assert_eq!(app.admin("GET", "/sessions", Value::Null).await.json(), json!({"sessions": []}), "nobody has joined");
     app.end().await;
 }
 

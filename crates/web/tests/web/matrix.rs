@@ -19,7 +19,12 @@ fn path(app: &App, route: &RouteInfo) -> String {
         .replace("{secret}", NOTHING)
         .replace("{service}", NOTHING)
         .replace("{session}", NOTHING)
-        .replace("{user}", NOTHING)
+        .replace("{port}", "80")
+        .replace("{*rest}", "x")
+        .split('/')
+        .map(|part| if part.starts_with('{') { NOTHING } else { part })
+        .collect::<Vec<_>>()
+        .join("/")
 }
 
 /// A good body of each kind, with a name of its own.
@@ -35,6 +40,10 @@ pub fn body(route: &RouteInfo, name: &str) -> (&'static str, Body) {
             json(json!({"server": "127.0.0.1:1", "username": "u", "password": "p", "image": "127.0.0.1:1/a"}))
         }
         Some("ServiceSpec") => json(manifest(name, json!({}))),
+        Some("TemplateWrite") => {
+            let template = "version: v1\nkind: ServiceTemplate\nmetadata: {name: a}\ncontainer: {image: '{{ image }}'}\n";
+            json(json!({"template": template, "values": {"image": "127.0.0.1:1/a"}}))
+        }
         Some("RoomCreate") => json(json!({"name": name})),
         Some("RoomUpdate") => json(json!({"annotations": {}})),
         Some("text/yaml") => ("text/yaml", Body::from(manifest(name, json!({})).to_string())),
@@ -47,6 +56,8 @@ fn refusal(route: &RouteInfo, who: Who) -> Option<u16> {
     let in_project = route.path.contains("{project}");
     match (route.needs, who) {
         (Needs::Nothing, _) => None,
+        // A key is no participant's token.
+        (Needs::Token, _) => Some(401),
         (_, Who::Nobody | Who::Garbage) => Some(401),
         (_, Who::Stranger) if in_project => Some(403),
         (Needs::May(action), who) => (!allows(who.grant().expect("of the project"), action)).then_some(403),
@@ -117,7 +128,7 @@ async fn the_document_has_every_route_and_every_path_of_it_routes() {
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys() {
             documented += 1;
-            let path = path.replace(['{', '}'], "");
+            let path = path.replace("{port}", "80").replace(['{', '}'], "");
             let reply = app.call(Who::Nobody, &method.to_uppercase(), &path, Body::empty()).await;
             assert_ne!(reply.status, 405, "{method} {path}");
             assert!(reply.status != 404 || !reply.body.contains("no_route"), "{method} {path}");

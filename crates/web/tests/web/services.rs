@@ -1,9 +1,10 @@
 //! Sections 5 and 11: services of a project and of a room.
 
+use axum::body::Body;
 use http::header;
 use serde_json::{Value, json};
 
-use crate::support::{App, IMAGE, Who, manifest};
+use crate::support::{App, IMAGE, Reply, Who, manifest};
 
 #[tokio::test]
 async fn a_manifest_comes_back_with_its_id_and_without_what_is_not_set() {
@@ -58,8 +59,10 @@ async fn what_a_manifest_cannot_be_is_named() {
         (of("environment", json!([{"name": "9", "value": "x"}])), vec!["container.environment[0].name"]),
         (of("environment", json!([{"name": "A"}])), vec!["container.environment[0]"]),
         (of("secrets", json!(["weather-api"])), vec!["container.secrets[0]"]),
-        (of("api_key", json!({"role": "admin", "name": "k"})), vec!["container.api_key", "not offered"]),
-        (of("storage", json!({"room": [{"path": "/x"}]})), vec!["container.storage.room", "not offered"]),
+        (of("api_key", json!({"role": "user", "name": "k"})), vec!["container.api_key.role", "admin"]),
+        (of("storage", json!({"room": [{"path": "x"}]})), vec!["container.storage.room[0].path"]),
+        (of("storage", json!({"images": [{"path": "/x", "image": "UPPER/x"}]})), vec!["container.storage.images[0].image"]),
+        (of("environment", json!([{"name": "A", "token": {"identity": ""}}])), vec!["container.environment[0].token.identity"]),
         (of("storage", json!({"empty_dirs": [{"path": "/proc/x"}]})), vec!["container.storage.empty_dirs[0].path"]),
         (of("storage", json!({"files": [{"path": "x", "text": ""}]})), vec!["container.storage.files[0].path"]),
         (manifest("we ather", json!({})), vec!["metadata.name"]),
@@ -143,15 +146,97 @@ async fn names_are_unique_within_their_scope() {
     app.end().await;
 }
 
+/// Its obscure value is used under a name that does not say that it is one.
+const TEMPLATE: &str = "version: v1\nkind: ServiceTemplate\nmetadata: {name: 'w-{{ city }}'}\nvariables:\n- {name: city}\n\
+                        - {name: word, obscure: true}\ncontainer:\n  image: 127.0.0.1:1/acme/weather:1\n  environment:\n  \
+                        - {name: CITY, value: '{{ city }}'}\n  - {name: LOGIN, value: '{{ word }}'}\n";
+
 #[tokio::test]
-async fn templates_are_refused_by_name() {
+async fn templates_become_services_and_show_no_obscure_value() {
     let app = App::new().await;
-    let id = app.made("/services", manifest("w", json!({}))).await;
-    let template = json!({"template": "kind: ServiceTemplate\n# hunter2", "values": {"a": "hunter2"}});
-    for (method, rest) in [("POST", "/services".to_owned()), ("PUT", format!("/services/{id}"))] {
-        let reply = app.admin(method, &rest, template.clone()).await;
-        assert_eq!(reply.refused(400, &["template"]), "not_offered");
-        assert!(!reply.body.contains("hunter2"));
+    app.made("/rooms", json!({"name": "lobby"})).await;
+    let write = |city: &str| json!({"template": TEMPLATE, "values": {"city": city, "word": "hunter2"}});
+    let rendered = app.call(Who::Developer, "POST", "/templates/render", write("oslo").to_string()).await.ok(200);
+    assert_eq!(rendered.json()["kind"], "ServiceTemplate");
+    assert!(!rendered.body.contains("hunter2"));
+    for all in ["/services", "/rooms/lobby/services"] {
+        let made = app.admin("POST", all, write("oslo")).await.ok(201);
+        let one = format!("{all}/{}", made.json()["id"].as_str().unwrap());
+        let changed = app.admin("PUT", &one, write("rome")).await.ok(200);
+        assert_eq!(changed.json()["metadata"]["name"], "w-rome");
+        let read = app.admin("GET", &one, Value::Null).await.ok(200);
+        let listed = app.admin("GET", all, Value::Null).await.ok(200);
+        let manifest = app.admin("GET", &format!("/services/{}/manifest", one.rsplit('/').next().unwrap()), Value::Null).await;
+        for reply in [&made, &changed, &read, &listed, &manifest] {
+            assert!(!reply.body.contains("hunter2"), "{}", reply.body);
+        }
+        let spec = read.json();
+        assert_eq!(spec["container"]["environment"][1]["value"], "[redacted]");
+        let annotations = &spec["metadata"]["annotations"];
+        assert_eq!(annotations["meshagent.service.template.values"], r#"{"city":"rome"}"#);
+        assert_eq!(annotations["meshkeep.sealed"], "LOGIN");
+        // What was sealed stays so, also when the word for it is lost on the way.
+        let mut written = spec.clone();
+        written["metadata"]["annotations"] = json!({});
+        let kept = app.admin("PUT", &one, written).await.ok(200);
+        assert_eq!(kept.json()["container"]["environment"][1]["value"], "[redacted]");
+        assert!(!app.admin("GET", &one, Value::Null).await.ok(200).body.contains("hunter2"));
+    }
+    let shown = TEMPLATE.replace("value: '{{ city }}'", "value: x").replace("w-{{ city }}", "w-{{ word }}");
+    let refused = app.admin("POST", "/services", json!({"template": shown, "values": {"word": "hunter2"}})).await;
+    assert!(refused.refused(400, &["values.word"]) == "invalid" && !refused.body.contains("hunter2"));
+    app.end().await;
+}
+
+#[tokio::test]
+async fn clients_of_one_era_get_a_projects_service_as_a_text() {
+    let app = App::new().await;
+    app.made("/rooms", json!({"name": "lobby"})).await;
+    let at = |rest: &str| format!("/compat/0.28{}", app.path(rest));
+    let spec = |name: &str| manifest(name, json!({})).to_string();
+    let text = |reply: &Reply| -> Value { serde_json::from_str(reply.json().as_str().expect("a text")).unwrap() };
+    let made = app.call(Who::Admin, "POST", &at("/services"), spec("a")).await.ok(201);
+    let id = text(&made)["id"].as_str().unwrap().to_owned();
+    let changed = app.call(Who::Admin, "PUT", &at(&format!("/services/{id}")), spec("b")).await.ok(200);
+    assert_eq!(text(&changed)["metadata"]["name"], "b");
+    let write = json!({"template": TEMPLATE, "values": {"city": "oslo"}}).to_string();
+    let rendered = app.call(Who::Admin, "POST", "/compat/0.28/templates/render", write).await.ok(200);
+    assert_eq!(text(&rendered)["kind"], "ServiceTemplate");
+    // All else is as it is elsewhere; so is a refusal.
+    let read = app.call(Who::Admin, "GET", &at(&format!("/services/{id}")), Body::empty()).await.ok(200);
+    assert_eq!(read.json()["metadata"]["name"], "b");
+    let in_room = app.call(Who::Admin, "POST", &at("/rooms/lobby/services"), spec("c")).await.ok(201);
+    assert_eq!(in_room.json()["metadata"]["name"], "c");
+    app.call(Who::Admin, "POST", &at("/services"), "{}").await.refused(400, &["lacks"]);
+    app.call(Who::Nobody, "POST", &at("/services"), spec("d")).await.refused(401, &[]);
+    assert_eq!(app.made("/services", manifest("e", json!({}))).await.len(), 36, "a plain object at the root");
+    app.end().await;
+}
+
+#[tokio::test]
+async fn a_key_of_the_api_takes_an_admin_and_a_participants_secret_the_bind_right() {
+    let app = App::new().await;
+    let key = json!({"api_key": {"role": "admin", "name": "k"}});
+    let secret = json!({"environment": [{"name": "A", "secret": {"identity": "alice", "id": "x"}}]});
+    let token = json!({"environment": [{"name": "A", "token": {"identity": "agent"}}]});
+    for (who, container, status) in [
+        (Who::DeveloperWithoutBind, &key, 403),
+        (Who::Developer, &key, 403),
+        (Who::Admin, &key, 201),
+        (Who::DeveloperWithoutBind, &secret, 403),
+        (Who::Developer, &secret, 201),
+        (Who::DeveloperWithoutBind, &token, 201),
+    ] {
+        let body = manifest(&format!("{who:?}-{status}-{}", container.to_string().len()), container.clone());
+        let reply = app.call(who, "POST", &app.path("/services"), body.to_string()).await;
+        assert_eq!(reply.status, status, "{who:?} {container}: {}", reply.body);
+    }
+    app.made("/rooms", json!({"name": "lobby"})).await;
+    for (container, member) in [
+        (key, "container.api_key"),
+        (json!({"storage": {"project": [{"path": "/x", "read_only": false}]}}), "container.storage.project"),
+    ] {
+        app.admin("POST", "/rooms/lobby/services", manifest("r", container)).await.refused(400, &[member, "room service"]);
     }
     app.end().await;
 }

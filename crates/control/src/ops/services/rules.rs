@@ -109,6 +109,7 @@ pub(super) async fn environment(
         issued: &issued,
         secret_keys: &secret_keys,
         manifest: &checked.environment,
+        sealed: &checked.sealed,
         tokens: &tokens,
         room_secrets: &room_secrets,
         ..Sources::default()
