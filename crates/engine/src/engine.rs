@@ -286,6 +286,10 @@ pub trait Engine: Send + Sync {
     /// start really happens.
     async fn ensure(&self, workload: &Workload, deliver: &dyn Deliver) -> Result<(), EngineError>;
 
+    /// Has every running workload of a session know these services by their names. One of an older release goes on with
+    /// those that it was started with.
+    async fn name_peers(&self, session: SessionId, peers: &[Peer]) -> Result<(), EngineError>;
+
     /// Sends the image's stop signal, waits up to `grace`, then kills. Returns when no process is left.
     async fn stop(&self, id: WorkloadId, grace: Duration) -> Result<(), EngineError>;
 

@@ -19,4 +19,4 @@ pub(crate) use api_keys::new_secret;
 pub(crate) use authenticate::Holder;
 pub(crate) use connect::room_url;
 pub(crate) use services::{check_in_room, exposes};
-pub(crate) use sessions::Launched;
+pub(crate) use sessions::{Launched, starts_with_session};

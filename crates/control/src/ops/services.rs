@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod image_check;
+mod in_session;
 mod overview;
 mod pin;
 mod preview;
@@ -66,10 +67,11 @@ impl Control {
         let service = tx.create_service(project, scope, &name, &spec, &secrets).await.map_err(refused)?;
         tx.audit(&caller.audited("service.create", service.id.to_string())).await.map_err(refused)?;
         tx.commit().await.map_err(refused)?;
+        self.follow_edit(caller.by(), scope, service.id).await;
         Ok(manifest_values::shown(service.spec))
     }
 
-    /// Replaces a service's manifest; running sessions keep theirs.
+    /// Replaces a service's manifest. Running sessions keep a project service's; a room's session follows its room's.
     ///
     /// # Errors
     /// `NotFound`, and as [`Control::create_service`].
@@ -95,7 +97,9 @@ impl Control {
             drop(tx);
             return Err(self.recorded(refusal, caller.audited("service.update", id.to_string())).await);
         }
-        saved(tx, caller, "service.update", project, &old, &spec, &ruled).await
+        let saved = saved(tx, caller, "service.update", project, &old, &spec, &ruled).await?;
+        self.follow_edit(caller.by(), scope, id).await;
+        Ok(saved)
     }
 
     /// One service.
@@ -133,7 +137,7 @@ impl Control {
         Ok(wire::ServiceList { services })
     }
 
-    /// Deletes a service; running sessions keep their workload of it.
+    /// Deletes a service. Running sessions keep a project service's workload; a room's session ends its room's.
     ///
     /// # Errors
     /// `NotFound`.
@@ -153,7 +157,9 @@ impl Control {
         }
         tx.delete_service(&service).await.map_err(refused)?;
         tx.audit(&caller.audited("service.delete", id.to_string())).await.map_err(refused)?;
-        tx.commit().await.map_err(refused)
+        tx.commit().await.map_err(refused)?;
+        self.follow_edit(caller.by(), scope, id).await;
+        Ok(())
     }
 }
 

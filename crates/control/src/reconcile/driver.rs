@@ -187,7 +187,8 @@ impl Driver {
     async fn start(&mut self, image: Fetched) -> Phase {
         self.launch.state = WorkloadState::Starting;
         self.context.live.show(&self.launch);
-        let workload = match self.launch.workload(image.clone(), self.context.parts.limits) {
+        let peers = self.context.live.peers(self.launch.session);
+        let workload = match self.launch.workload(image.clone(), &peers, self.context.parts.limits) {
             Ok(workload) => workload,
             Err(reason) => return self.failed(reason).await,
         };

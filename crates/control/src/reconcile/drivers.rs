@@ -6,13 +6,16 @@ use meshkeep_core::{
     Refusal, RefusalKind,
     id::{SessionId, WorkloadId},
 };
+use meshkeep_store::Workload;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Context, Launch,
+    Context, Launch, launch::peers,
     driver::{Command, Relaunch, drive},
 };
+
+use crate::refusals::chain;
 
 /// Commands that may wait for a driver that is in the middle of a start.
 const WAITING: usize = 8;
@@ -41,6 +44,18 @@ impl Drivers {
         let (commands, receiver) = mpsc::channel(WAITING);
         self.running.insert(launch.id, Handle { session: launch.session, commands });
         self.tasks.spawn(drive(Arc::clone(&self.context), launch, receiver));
+    }
+
+    /// Notes who is in a session from now on, and names them to those that run.
+    pub(crate) fn meet(&self, session: SessionId, workloads: &[Workload]) {
+        let peers = peers(workloads);
+        self.context.live.set_peers(session, Arc::clone(&peers));
+        let context = Arc::clone(&self.context);
+        self.tasks.spawn(async move {
+            if let Err(error) = context.parts.engine.name_peers(session, &peers).await {
+                tracing::warn!(%session, error = %chain(&error), "services were not told of each other");
+            }
+        });
     }
 
     /// A way to command one workload, that needs no hold on all of them.

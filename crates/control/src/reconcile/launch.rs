@@ -35,8 +35,6 @@ pub(crate) struct Launch {
     pub(crate) service_name: ServiceName,
     /// Who asked for it while its session ran; it runs once.
     pub(crate) asked: Option<store::Asked>,
-    /// Every service of the session.
-    pub(crate) peers: Arc<[Peer]>,
     /// What it is made from.
     pub(crate) recipe: Recipe,
     /// The image that was proven for this launch.
@@ -54,13 +52,13 @@ pub(crate) struct Launch {
 }
 
 /// The services of a session with their places.
-pub(crate) fn peers(workloads: &[store::Workload]) -> Arc<[Peer]> {
+pub(super) fn peers(workloads: &[store::Workload]) -> Arc<[Peer]> {
     workloads.iter().map(|workload| Peer { name: workload.service_name.clone(), place: workload.place }).collect()
 }
 
 impl Launch {
     /// From what is recorded.
-    pub(crate) fn recorded(session: &store::Session, workload: store::Workload, peers: Arc<[Peer]>) -> Self {
+    pub(crate) fn recorded(session: &store::Session, workload: store::Workload) -> Self {
         // An image that this version cannot read any more is proven and fetched anew.
         let image = workload.image.as_deref().and_then(|text| serde_json::from_str(text).ok());
         Self {
@@ -72,7 +70,6 @@ impl Launch {
             service: workload.service,
             service_name: workload.service_name,
             asked: workload.asked,
-            peers,
             recipe: Recipe { spec: workload.spec, secrets: workload.secrets, pull_secret: workload.pull_secret },
             image,
             state: workload.state,
@@ -89,11 +86,11 @@ impl Launch {
         self
     }
 
-    /// As the engine runs it.
+    /// As the engine runs it, beside these services of its session.
     ///
     /// # Errors
     /// When the recorded manifest is none for this version of meshkeep.
-    pub(crate) fn workload(&self, fetched: Fetched, defaults: Limits) -> Result<Workload, Refusal> {
+    pub(crate) fn workload(&self, fetched: Fetched, peers: &[Peer], defaults: Limits) -> Result<Workload, Refusal> {
         let Fetched { image, mounted } = fetched;
         let checked = manifest::check(&self.recipe.spec)?;
         let mounts = self.mounts(checked.mounts, mounted)?;
@@ -115,7 +112,7 @@ impl Launch {
                 pids: checked.pids.unwrap_or(defaults.pids),
                 ..defaults
             },
-            peers: self.peers.to_vec(),
+            peers: peers.to_vec(),
             secrets: self.recipe.secrets.clone(),
         })
     }

@@ -14,6 +14,7 @@ use meshkeep_core::{
     wire,
     workload::WorkloadState,
 };
+use meshkeep_engine::Peer;
 use meshkeep_image::{Digest, LayerProgress, Progress};
 use meshkeep_store as store;
 use tokio::sync::watch;
@@ -70,12 +71,14 @@ impl LiveWorkload {
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
     map: Arc<Mutex<HashMap<WorkloadId, LiveWorkload>>>,
+    /// Who is beside whom.
+    peers: Arc<Mutex<HashMap<SessionId, Arc<[Peer]>>>>,
     changed: watch::Sender<u64>,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { map: Arc::default(), changed: watch::Sender::new(0) }
+        Self { map: Arc::default(), peers: Arc::default(), changed: watch::Sender::new(0) }
     }
 }
 
@@ -111,8 +114,20 @@ impl Live {
         self.put(launch, Some((at, reason)));
     }
 
+    /// Every service of a session, with its place.
+    pub(crate) fn peers(&self, session: SessionId) -> Arc<[Peer]> {
+        let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.get(&session).cloned().unwrap_or_else(|| Arc::from([]))
+    }
+
+    /// Who is beside whom in a session from now on.
+    pub(super) fn set_peers(&self, session: SessionId, peers: Arc<[Peer]>) {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).insert(session, peers);
+    }
+
     /// Forgets the workloads of a session that is over.
     pub(crate) fn forget(&self, session: SessionId) {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
         self.lock().retain(|_, live| live.session != session);
         self.note();
     }

@@ -25,7 +25,7 @@ pub(crate) use context::Context;
 pub(crate) use driver::{GRACE, Relaunch};
 pub(crate) use drivers::{Drivers, ending};
 pub(crate) use fetched::Fetched;
-pub(crate) use launch::{Launch, peers};
+pub(crate) use launch::Launch;
 pub(crate) use live::{Live, LiveWorkload};
 pub(crate) use observer::Observer;
 pub(crate) use platform::{number, told, unlaunched};

@@ -12,7 +12,7 @@ use meshkeep_core::{
 use meshkeep_store::{Session, StoreError, Workload};
 use tokio_util::task::TaskTracker;
 
-use super::{Context, Drivers, Launch, peers};
+use super::{Context, Drivers, Launch};
 use crate::refusals::{chain, refused};
 
 /// Starts a driver for every workload of a running session.
@@ -32,9 +32,9 @@ pub(crate) async fn resume(context: &Arc<Context>, drivers: &mut Drivers, tasks:
         tasks.spawn(clean(Arc::clone(context), leftovers, sessions));
     }
     for (session, workloads) in running {
-        let peers = peers(&workloads);
+        drivers.meet(session.id, &workloads);
         for workload in workloads {
-            drivers.start(Launch::recorded(&session, workload, Arc::clone(&peers)));
+            drivers.start(Launch::recorded(&session, workload));
         }
     }
     Ok(())

@@ -116,11 +116,13 @@ impl Member {
                 let mut drivers = control.drivers().lock().await;
                 let mut tx = control.store().write("delete container").await.map_err(refused)?;
                 tx.forget_workload(workload.id).await.map_err(refused)?;
+                let others = tx.workloads(caller.project(), session).await.map_err(refused)?;
                 tx.audit(&caller.audited("container.delete", format!("{session} container {}", workload.id)))
                     .await
                     .map_err(refused)?;
                 tx.commit().await.map_err(refused)?;
                 let gone = drivers.take_one(workload.id);
+                drivers.meet(session, &others);
                 drop(drivers);
                 gone.finish().await;
                 Ok(())

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::{ImageCredential, Member, services::no_service};
 use crate::{
     ops::exposes,
-    reconcile::{Fetched, Launch, Recipe, Relaunch, ending, peers, told},
+    reconcile::{Fetched, Launch, Recipe, Relaunch, ending, told},
     refusals::refused,
 };
 
@@ -158,7 +158,8 @@ impl Member {
             tx.commit().await.map_err(refused)?;
             let id = workload.id;
             all.push(workload.clone());
-            drivers.start(Launch::recorded(&session, workload, peers(&all)).with_image(image));
+            drivers.meet(session.id, &all);
+            drivers.start(Launch::recorded(&session, workload).with_image(image));
             Ok(id)
         });
         let id = begun.await?;

@@ -11,6 +11,7 @@ mod launch;
 mod life;
 mod logs;
 mod registry;
+mod rooms;
 mod rolling;
 mod rolling_meanwhile;
 mod search;

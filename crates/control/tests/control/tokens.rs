@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::world::{World, make_key};
 
-fn signed(key: &ApiKeyText, algorithm: Algorithm, change: impl FnOnce(&mut Value)) -> String {
+pub fn signed(key: &ApiKeyText, algorithm: Algorithm, change: impl FnOnce(&mut Value)) -> String {
     let mut claims = json!({
         "name": "ann", "sub": key.project, "kid": key.id, "version": "0.28.15",
         "grants": [{"name": "room", "scope": "lobby"}, {"name": "api", "scope": {"admin": {}, "secrets": {}}}],

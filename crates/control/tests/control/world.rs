@@ -218,7 +218,7 @@ async fn start(store: &Store, images: &Images, engine: &Arc<FakeEngine>) -> (Con
         limits: Limits::default(),
         keep_versions: 20,
         rolling: RollingPace { ready_within: Duration::from_secs(2), settled: Duration::from_millis(50) },
-        session_grace: Duration::from_secs(30),
+        session_grace: Duration::from_millis(300),
     })
     .await
     .unwrap()

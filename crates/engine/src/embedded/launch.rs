@@ -119,7 +119,7 @@ fn absolute(dir: &str) -> String {
     if dir.starts_with('/') { dir.to_owned() } else { format!("/{dir}") }
 }
 
-fn hosts(peers: &[Peer], network: &SessionNetwork) -> String {
+pub(super) fn hosts(peers: &[Peer], network: &SessionNetwork) -> String {
     let mut text = format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n{}\t{SERVER_NAME}\n", network.gateway());
     for peer in peers {
         let name = host_name(peer.name.as_str());

@@ -62,7 +62,7 @@ use self::{
     proto::{Command, State},
     slot::Slot,
 };
-use crate::{Deliver, Engine, EngineError, ExecRequest, ExecSession, LogStream, Observed, StorageId, Workload, engine::broken};
+use crate::{Deliver, Engine, EngineError, ExecRequest, ExecSession, LogStream, Observed, Peer, StorageId, Workload, engine::broken};
 
 /// The grace that a start gives to the one it replaces.
 const REPLACED_GRACE: Duration = Duration::from_secs(10);
@@ -164,6 +164,23 @@ impl Engine for EmbeddedEngine {
             self.0.slots().remove(&workload.id);
         }
         started
+    }
+
+    async fn name_peers(&self, session: SessionId, peers: &[Peer]) -> Result<(), EngineError> {
+        let inner = self.0.clone();
+        let network = tokio::task::spawn_blocking(move || inner.networks.session(session));
+        let Some(network) = network.await.map_err(broken("looking for the session's network"))? else { return Ok(()) };
+        let hosts = launch::hosts(peers, &network);
+        for slot in self.0.slots().values() {
+            let knows = slot.seen().is_some_and(|seen| {
+                seen.record.session == session && !seen.is_over() && seen.version >= proto::KNOWS_PEERS
+            });
+            if knows {
+                // One that is on its way to its end needs to know nothing more.
+                slot.ask(Command::Peers { hosts: hosts.clone() });
+            }
+        }
+        Ok(())
     }
 
     async fn stop(&self, id: WorkloadId, grace: Duration) -> Result<(), EngineError> {

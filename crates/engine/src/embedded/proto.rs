@@ -17,7 +17,10 @@ use zeroize::Zeroizing;
 use super::net::SessionNetwork;
 
 /// The version of this protocol.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
+
+/// The first version whose supervisors understand [`Command::Peers`].
+pub(super) const KNOWS_PEERS: u32 = 2;
 
 /// Bytes of one frame at most; a launch with 127 layers is far below.
 pub(super) const MAX_FRAME: usize = 1 << 20;
@@ -175,6 +178,11 @@ pub(super) enum Command {
     Stop {
         /// Milliseconds of grace.
         grace_ms: u64,
+    },
+    /// The services of the session are others than they were.
+    Peers {
+        /// `/etc/hosts` from now on.
+        hosts: String,
     },
     /// Run another process in the container. From here on this connection is that process's alone, in the frames of
     /// [`exec`].

@@ -20,6 +20,8 @@ pub(super) struct Seen {
     pub state: State,
     /// When its process started.
     pub started_at: Option<Timestamp>,
+    /// The protocol that its supervisor speaks.
+    pub version: u32,
     /// Whether its supervisor still runs.
     pub supervised: bool,
     /// Whether it was removed.
@@ -29,7 +31,7 @@ pub(super) struct Seen {
 impl Seen {
     /// A start on its way.
     pub(super) const fn starting(record: Record) -> Self {
-        Self { record, state: State::Starting, started_at: None, supervised: true, removed: false }
+        Self { version: record.version, record, state: State::Starting, started_at: None, supervised: true, removed: false }
     }
 
     /// Whether nothing of it runs and nothing will come without another `ensure`.
@@ -44,6 +46,7 @@ impl Seen {
 
     /// Takes what a supervisor said.
     pub(super) fn take(&mut self, status: Status) {
+        self.version = status.version;
         self.state = status.state;
         self.started_at = status.started_at;
     }

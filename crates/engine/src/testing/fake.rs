@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     Deliver, Engine, EngineError, ExecOutput, ExecRequest, ExecSession, LogStream, Observed, ObservedState,
-    StorageId, Workload,
+    Peer, StorageId, Workload,
 };
 
 /// A start that happened.
@@ -49,6 +49,7 @@ pub(super) struct State {
     workloads: BTreeMap<WorkloadId, Fake>,
     starts: Vec<Start>,
     errors: BTreeMap<String, VecDeque<EngineError>>,
+    peers: BTreeMap<SessionId, Vec<Peer>>,
     removed_sessions: Vec<SessionId>,
     removed_storages: Vec<StorageId>,
 }
@@ -141,6 +142,12 @@ impl FakeEngine {
         self.state().removed_sessions.clone()
     }
 
+    /// Names that a session's workloads know.
+    #[must_use]
+    pub fn peers(&self, session: SessionId) -> Vec<String> {
+        self.state().peers.get(&session).into_iter().flatten().map(|peer| peer.name.to_string()).collect()
+    }
+
     /// Stored directories that were removed.
     #[must_use]
     pub fn removed_storages(&self) -> Vec<StorageId> {
@@ -209,6 +216,12 @@ impl Engine for FakeEngine {
             state.workloads.insert(workload.id, fake);
             state.starts.push(Start { workload: workload.clone(), environment });
         }
+        self.note();
+        Ok(())
+    }
+
+    async fn name_peers(&self, session: SessionId, peers: &[Peer]) -> Result<(), EngineError> {
+        self.state().peers.insert(session, peers.to_vec());
         self.note();
         Ok(())
     }

@@ -1,7 +1,5 @@
 //! Launching a room's session: planned and recorded in one transaction, then each workload goes its own way.
 
-use std::sync::Arc;
-
 use meshkeep_core::{
     Refusal,
     access::Action,
@@ -17,7 +15,7 @@ use super::show;
 use crate::{
     Caller, Control,
     ops::rooms,
-    reconcile::{Drivers, Launch, Recipe, peers},
+    reconcile::{Drivers, Launch, Recipe},
     refusals::refused,
 };
 
@@ -108,9 +106,9 @@ impl Launched {
     /// When the store refuses; nothing was begun then.
     pub(crate) async fn drive(self, drivers: &mut Drivers, tx: Tx) -> Result<Session, Refusal> {
         tx.commit().await.map_err(refused)?;
-        let peers = peers(&self.workloads);
+        drivers.meet(self.session.id, &self.workloads);
         for workload in self.workloads {
-            drivers.start(Launch::recorded(&self.session, workload, Arc::clone(&peers)));
+            drivers.start(Launch::recorded(&self.session, workload));
         }
         Ok(self.session)
     }
@@ -147,6 +145,6 @@ async fn plan(tx: &mut Tx, project: ProjectId, room: &Room) -> Result<Vec<Worklo
 }
 
 /// What is hosted elsewhere, or only started when asked for, is not.
-fn starts_with_session(service: &Service) -> bool {
+pub(crate) fn starts_with_session(service: &Service) -> bool {
     service.spec.container.as_ref().is_some_and(|container| container.on_demand != Some(true))
 }

@@ -7,7 +7,7 @@ mod read;
 mod restart;
 mod show;
 
-pub(crate) use launch::Launched;
+pub(crate) use launch::{Launched, starts_with_session};
 
 use meshkeep_core::{
     Refusal,

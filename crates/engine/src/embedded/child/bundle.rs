@@ -72,6 +72,12 @@ fn file(name: &str, text: &str, user: u32, group: u32) -> io::Result<()> {
     chown(&path, Some(user), Some(group))
 }
 
+/// Writes `/etc/hosts` anew. The container has this very file, so it is written over and not replaced.
+pub(super) fn name_peers(hosts: &str) {
+    // Without room for it, names stay as they were; nothing else depends on them.
+    let _ = fs::write(Path::new(stage::FILES).join("hosts"), hosts);
+}
+
 fn config(launch: &Launch, account: &Account, user_namespace: BorrowedFd<'_>, hierarchies: &Hierarchies) -> Value {
     json!({
         "ociVersion": "1.0.2",

@@ -27,6 +27,7 @@ use super::{
         proto::{self, Command, Launch, Received, State, Status},
         sys,
     },
+    bundle,
     container::{self, Built},
     exec::Door,
     fault::Doing,
@@ -191,6 +192,7 @@ impl Supervisor {
             for command in commands {
                 match command {
                     Command::Stop { grace_ms } => stops.push(grace_ms),
+                    Command::Peers { hosts } => bundle::name_peers(&hosts),
                     Command::Exec { command, tty } => asked = Some((command, tty)),
                 }
             }

@@ -159,6 +159,12 @@ impl Networks {
         firewall::install().map(|()| true)
     }
 
+    /// A session's network, when it has one here.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<SessionNetwork> {
+        self.state().sessions.get(&id).cloned()
+    }
+
     /// The sessions that have a network here.
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionId> {
