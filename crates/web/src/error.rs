@@ -92,7 +92,7 @@ pub(crate) fn no_such(noun: &str) -> ApiError {
         .hint("list what there is; ids are written exactly as they were answered")
 }
 
-/// 400 for what the public contract knows and this server does not have yet.
+/// 400 for what the public contract knows and this server does not have.
 pub(crate) fn not_offered(what: &str) -> ApiError {
-    ApiError::from(Refusal::new(RefusalKind::Invalid, "not_offered", format!("{what}: not offered by this server yet")))
+    ApiError::from(Refusal::new(RefusalKind::Invalid, "not_offered", format!("{what}: not offered by this server")))
 }

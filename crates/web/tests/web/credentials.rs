@@ -107,9 +107,12 @@ async fn what_an_api_key_cannot_be() {
 async fn what_is_not_offered_says_so() {
     let app = App::new().await;
     app.call(Who::Admin, "POST", "/accounts/projects", "{}").await.refused(400, &["not_offered"]);
-    for path in ["/mailboxes", "/routes", "/scheduled-tasks", "/balance", "/room-grants/by-room"] {
-        app.admin("GET", path, Value::Null).await.refused(400, &["not_offered"]);
+    for path in ["/mailboxes", "/routes/a/b", "/scheduled-tasks/x", "/balance", "/rooms/lobby/feeds"] {
+        for method in ["GET", "POST", "PUT", "DELETE"] {
+            app.admin(method, path, json!({})).await.refused(400, &["not_offered"]);
+        }
     }
+    app.call(Who::Nobody, "PUT", &format!("/accounts/projects/{}/users/u", app.project), "{}").await.refused(401, &[]);
     app.call(Who::Admin, "GET", "/pricing", Body::empty()).await.refused(400, &["not_offered", "billing"]);
     app.end().await;
 }
