@@ -24,6 +24,7 @@ mod token;
 pub use caller::{Caller, Identity, Origin};
 pub use control::{Control, Parts, Running};
 pub use jobs::RollingPace;
+pub use meshkeep_engine::{ExecInput, ExecOutput};
 pub use ops::{
     ports::Published,
     services::{ImageCheck, Scope, ServiceOverview},
@@ -31,8 +32,7 @@ pub use ops::{
     templates::from_template,
     usage::Usage,
 };
-pub use meshkeep_engine::{ExecInput, ExecOutput};
 pub use room::{
-    Container, Exec, ImageCredential, Inbox, Member, Participant, RoomEvent, RoomImage, RoomSecretAsked, RoomSecretShown,
-    RunContainer, Seat, ServiceState, Stage,
+    Container, Exec, ImageCredential, Inbox, Member, Participant, RoomEvent, RoomImage, RoomSecretAsked,
+    RoomSecretShown, RunContainer, Seat, ServiceState, Stage,
 };

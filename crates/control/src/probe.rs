@@ -53,7 +53,9 @@ pub(crate) async fn post(address: Ipv4Addr, port: u16, path: &str, body: &[u8]) 
     );
     // It holds a token, on its way to the service that it is for.
     let request = zeroize::Zeroizing::new([head.as_bytes(), body].concat());
-    timeout(CALL_TIMEOUT, status(address, port, &request)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    timeout(CALL_TIMEOUT, status(address, port, &request))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 async fn status(address: Ipv4Addr, port: u16, request: &[u8]) -> io::Result<u16> {

@@ -131,15 +131,61 @@ impl Default for Sources<'_> {
 #[must_use]
 pub fn changes_programs(name: &EntryName) -> bool {
     const NAMES: [&str; 34] = [
-        "BASH_ENV", "CDPATH", "CURL_CA_BUNDLE", "CURL_HOME", "EDITOR", "ENV", "GCONV_PATH", "GLIBC_TUNABLES", "HOME",
-        "HOSTALIASES", "IFS", "JAVA_OPTS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "LOCPATH", "NLSPATH", "NODE_OPTIONS",
-        "NODE_PATH", "OPENSSL_CONF", "OPENSSL_MODULES", "PAGER", "PATH", "PROMPT_COMMAND", "PS4", "REQUESTS_CA_BUNDLE",
-        "RES_OPTIONS", "RESOLV_HOST_CONF", "RUBYLIB", "RUBYOPT", "SHELLOPTS", "SSLKEYLOGFILE", "TMPDIR", "VISUAL",
+        "BASH_ENV",
+        "CDPATH",
+        "CURL_CA_BUNDLE",
+        "CURL_HOME",
+        "EDITOR",
+        "ENV",
+        "GCONV_PATH",
+        "GLIBC_TUNABLES",
+        "HOME",
+        "HOSTALIASES",
+        "IFS",
+        "JAVA_OPTS",
+        "JAVA_TOOL_OPTIONS",
+        "JDK_JAVA_OPTIONS",
+        "LOCPATH",
+        "NLSPATH",
+        "NODE_OPTIONS",
+        "NODE_PATH",
+        "OPENSSL_CONF",
+        "OPENSSL_MODULES",
+        "PAGER",
+        "PATH",
+        "PROMPT_COMMAND",
+        "PS4",
+        "REQUESTS_CA_BUNDLE",
+        "RES_OPTIONS",
+        "RESOLV_HOST_CONF",
+        "RUBYLIB",
+        "RUBYOPT",
+        "SHELLOPTS",
+        "SSLKEYLOGFILE",
+        "TMPDIR",
+        "VISUAL",
         "_JAVA_OPTIONS",
     ];
     const BEGINNINGS: [&str; 19] = [
-        "BASH_FUNC_", "BUNDLE_", "CARGO_", "COMPLUS_", "CORECLR_", "DENO_", "DOTNET_", "DYLD_", "GIT_", "GOFLAGS", "LD_",
-        "MALLOC_", "MESHAGENT_", "NODE_EXTRA_", "NPM_CONFIG_", "OTEL_", "PERL5", "PIP_", "PYTHON",
+        "BASH_FUNC_",
+        "BUNDLE_",
+        "CARGO_",
+        "COMPLUS_",
+        "CORECLR_",
+        "DENO_",
+        "DOTNET_",
+        "DYLD_",
+        "GIT_",
+        "GOFLAGS",
+        "LD_",
+        "MALLOC_",
+        "MESHAGENT_",
+        "NODE_EXTRA_",
+        "NPM_CONFIG_",
+        "OTEL_",
+        "PERL5",
+        "PIP_",
+        "PYTHON",
     ];
     let name = name.as_str().to_ascii_uppercase();
     NAMES.contains(&name.as_str())
@@ -246,7 +292,9 @@ mod tests {
 
     #[test]
     fn what_changes_programs_is_known_by_name() {
-        for yes in ["LD_PRELOAD", "https_proxy", "NO_PROXY", "NODE_OPTIONS", "PYTHONPATH", "PATH", "SSL_CERT_FILE", "perl5opt"] {
+        for yes in
+            ["LD_PRELOAD", "https_proxy", "NO_PROXY", "NODE_OPTIONS", "PYTHONPATH", "PATH", "SSL_CERT_FILE", "perl5opt"]
+        {
             assert!(changes_programs(&name(yes)), "{yes}");
         }
         for no in ["CITY", "API_URL", "PROXY", "LEADER", "PATHS"] {

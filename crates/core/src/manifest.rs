@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize as _, de::DeserializeOwned};
 
 use crate::{
-    Refusal, SecretText, command_line,
+    Refusal, RefusalKind, SecretText, command_line,
     environment::check_entry,
     id::SecretId,
     name::{DisplayName, EntryName, ServiceName},
@@ -144,6 +144,7 @@ pub fn check(spec: &ServiceSpec) -> Result<Checked, Refusal> {
         (Some(_), Some(_)) => return Err(Refusal::invalid("external", "cannot stand beside `container`")),
         (None, None) => return Err(Refusal::invalid("container", "is missing; so is `external`")),
     }
+    check_offered(spec)?;
     let calls = check_ports(spec)?;
     let annotation = |name: &str| spec.metadata.annotations.get(name).map(String::as_str);
     let mut checked = Checked {
@@ -174,6 +175,30 @@ pub fn check(spec: &ServiceSpec) -> Result<Checked, Refusal> {
         return Err(version_field(format!("names {id}, which this service does not bind")));
     }
     Ok(checked)
+}
+
+/// What clients know and this server does not have.
+fn check_offered(spec: &ServiceSpec) -> Result<(), Refusal> {
+    let offered = |field: &str, value: Option<&serde_json::Value>| match value {
+        None => Ok(()),
+        Some(_) => {
+            Err(Refusal::new(RefusalKind::Invalid, "not_offered", format!("`{field}` is not offered by this server"))
+                .hint("leave the member out"))
+        }
+    };
+    offered("files", spec.files.as_ref())?;
+    for (position, agent) in spec.agents.iter().enumerate() {
+        let field = |member: &str| format!("agents[{position}].{member}");
+        offered(&field("email"), agent.email.as_ref())?;
+        offered(&field("heartbeat"), agent.heartbeat.as_ref())?;
+        for (kind, channels) in agent.channels.iter().filter_map(serde_json::Value::as_object).flatten() {
+            if !["messaging", "toolkit"].contains(&kind.as_str()) {
+                offered(&field(&format!("channels.{kind}")), Some(channels).filter(|channels| !channels.is_null()))?;
+            }
+        }
+    }
+    let storage = spec.container.as_ref().and_then(|container| container.storage.as_ref());
+    offered("container.storage.configs", storage.and_then(|storage| storage.configs.as_ref()))
 }
 
 fn check_container(container: &ContainerSpec, checked: &mut Checked) -> Result<(), Refusal> {
@@ -236,7 +261,12 @@ fn check_environment(container: &ContainerSpec, checked: &mut Checked) -> Result
                 checked.room_secrets.push((name, secret.identity.clone(), secret.id.clone()));
             }
             (None, None, None) => return Err(Refusal::invalid(&field("value"), "is missing")),
-            _ => return Err(Refusal::invalid(&field("value"), "stands beside `token` or `secret`; give one of the three")),
+            _ => {
+                return Err(Refusal::invalid(
+                    &field("value"),
+                    "stands beside `token` or `secret`; give one of the three",
+                ));
+            }
         }
     }
     Ok(())
@@ -299,11 +329,17 @@ fn check_ports(spec: &ServiceSpec) -> Result<Vec<Call>, Refusal> {
         for (number, endpoint) in port.endpoints.iter().enumerate() {
             let field = format!("ports[{position}].endpoints[{number}]");
             if !path_is_plain(&endpoint.path) {
-                return Err(Refusal::invalid(&format!("{field}.path"), "must be a path that begins with `/`, without blanks"));
+                return Err(Refusal::invalid(
+                    &format!("{field}.path"),
+                    "must be a path that begins with `/`, without blanks",
+                ));
             }
             let Some(token) = &endpoint.meshagent else { continue };
             if port.r#type == Some(PortType::Tcp) {
-                return Err(Refusal::invalid(&format!("{field}.meshagent"), "is called by http, and the port is `tcp`"));
+                return Err(Refusal::invalid(
+                    &format!("{field}.meshagent"),
+                    "is called by http, and the port is `tcp`",
+                ));
             }
             let identity = identity(&format!("{field}.meshagent"), token)?;
             calls.push(Call { port: port.num, path: endpoint.path.clone(), identity });
@@ -427,9 +463,10 @@ mod tests {
 
     #[test]
     fn explicit_nulls_of_a_full_dump_are_read() {
-        let json = r#"{"version":"v1","kind":"Service","id":null,"metadata":{"name":"a","annotations":null},"agents":null,
+        let json = r#"{"version":"v1","kind":"Service","id":null,"metadata":{"name":"a","annotations":null},"files":null,
+            "agents":[{"name":"b","channels":{"messaging":null,"email":null},"email":null,"heartbeat":null}],
             "ports":[{"num":"*","type":"http","endpoints":null}],"container":{"image":"x","environment":null,"secrets":null,
-            "storage":{"room":null,"files":null}},"external":null}"#;
+            "storage":{"room":null,"files":null,"configs":null}},"external":null}"#;
         let spec: ServiceSpec = from_yaml(json).unwrap();
         check(&spec).unwrap();
     }
@@ -442,11 +479,20 @@ mod tests {
         assert!(swap("'a b'", "'a b").contains("`"));
         assert!(swap("name: MODE", "name: 9MODE").contains("`container.environment[0].name`"));
         assert!(swap("value: fast", "token: {identity: ''}").contains("`container.environment[0].token.identity`"));
-        assert!(swap("value: fast", "token: {identity: x, role: boss}").contains("`container.environment[0].token.role`"));
+        assert!(
+            swap("value: fast", "token: {identity: x, role: boss}").contains("`container.environment[0].token.role`")
+        );
         assert!(swap("value: fast", "token: {identity: x, api: {containers: 5}}").contains("[0].token.api`"));
         assert!(swap("value: fast", "secret: {identity: x, id: ''}").contains("`container.environment[0].secret.id`"));
         assert!(swap("value: fast", "value: a\n      token: {identity: x}").contains("give one of the three"));
-        assert!(swap("  command:", "  api_key: {role: user, name: x}\n  command:").contains("`container.api_key.role`"));
+        assert!(
+            swap("  command:", "  api_key: {role: user, name: x}\n  command:").contains("`container.api_key.role`")
+        );
+        let mailbox = swap("kind: Service\n", "kind: Service\nagents: [{name: x, channels: {queue: [{queue: q}]}}]\n");
+        assert!(mailbox.contains("`agents[0].channels.queue` is not offered"), "{mailbox}");
+        assert!(
+            swap("kind: Service\n", "kind: Service\nfiles: [{path: /a, text: b}]\n").contains("`files` is not offered")
+        );
         assert!(swap("    liveness: /healthz", "    endpoints: [{path: x}]").contains("`ports[0].endpoints[0].path`"));
         assert!(swap("0198c2f4-7b1e-7c3a-9d55-2f6f0a1b2c3d", "weather-api").contains("`container.secrets[0]`"));
         assert!(swap("/healthz", "healthz").contains("`ports[0].liveness`"));

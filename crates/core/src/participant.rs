@@ -145,7 +145,8 @@ mod tests {
     fn absent_is_denied_and_empty_is_the_default() {
         let empty = scope(json!({}));
         assert_eq!(empty, ApiScope::default());
-        let all = json!({"messaging": {}, "containers": {}, "developer": {}, "services": {}, "secrets": null, "queues": {}});
+        let all =
+            json!({"messaging": {}, "containers": {}, "developer": {}, "services": {}, "secrets": null, "queues": {}});
         assert_eq!(scope(all), ApiScope::agent_default());
         let some = scope(json!({"containers": {"logs": false}, "services": {"list": false}}));
         assert!(some.containers.is_some_and(|containers| !containers.logs && containers.use_containers));

@@ -49,6 +49,9 @@ manifest! {
         /// Ports the service listens on.
         #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
         ports: Vec<PortSpec>,
+        /// Files for the room's storage (clients from 0.39); not offered.
+        #[serde(default, deserialize_with = "empty_is_none", skip_serializing_if = "Option::is_none")]
+        files: Option<serde_json::Value>,
         /// What to run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         container: Option<ContainerSpec>,
@@ -86,6 +89,15 @@ manifest! {
         /// Free text by name.
         #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "BTreeMap::is_empty")]
         annotations: BTreeMap<String, String>,
+        /// Where it can be spoken to (clients from 0.34): `messaging` and `toolkit` are kept as they are.
+        #[serde(default, deserialize_with = "empty_is_none", skip_serializing_if = "Option::is_none")]
+        channels: Option<serde_json::Value>,
+        /// A mailbox; not offered.
+        #[serde(default, deserialize_with = "empty_is_none", skip_serializing_if = "Option::is_none")]
+        email: Option<serde_json::Value>,
+        /// A scheduled prompt; not offered.
+        #[serde(default, deserialize_with = "empty_is_none", skip_serializing_if = "Option::is_none")]
+        heartbeat: Option<serde_json::Value>,
     }
 
     /// `external`.
@@ -195,6 +207,9 @@ manifest! {
         /// Empty writable directories in memory.
         #[serde(default, deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
         empty_dirs: Vec<EmptyDirMount>,
+        /// The original's own configuration files (clients from 0.39); not offered.
+        #[serde(default, deserialize_with = "empty_is_none", skip_serializing_if = "Option::is_none")]
+        configs: Option<serde_json::Value>,
     }
 
     /// One of `storage.room` or `storage.project`.
@@ -360,6 +375,18 @@ impl<'de> Deserialize<'de> for PortNum {
         }
         deserializer.deserialize_any(Visitor)
     }
+}
+
+/// What is written and says nothing, as full dumps do, is not there.
+fn empty_is_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
+    use serde_json::Value;
+    let says_nothing = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(all) => all.is_empty(),
+        Value::Object(all) => all.values().all(Value::is_null),
+        _ => false,
+    };
+    Ok(Option::<Value>::deserialize(deserializer)?.filter(|value| !says_nothing(value)))
 }
 
 /// Full dumps write explicit nulls for lists and maps that are not set.

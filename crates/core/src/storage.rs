@@ -116,7 +116,10 @@ fn part(field: &str, subpath: Option<&str>) -> Result<String, Refusal> {
     let part = subpath.unwrap_or_default().trim_matches('/');
     let is_plain = part.is_empty() || part.split('/').all(|name| !matches!(name, "" | "." | ".."));
     if !is_plain || part.len() > MAX_PATH || part.contains('\0') {
-        return Err(Refusal::invalid(field, "must be a path without `.`, `..` and doubled slashes, of at most 1024 bytes"));
+        return Err(Refusal::invalid(
+            field,
+            "must be a path without `.`, `..` and doubled slashes, of at most 1024 bytes",
+        ));
     }
     Ok(part.to_owned())
 }

@@ -70,6 +70,9 @@ pub struct TemplateSpec {
     /// Ports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<PortSpec>>,
+    /// Files for the room's storage; not offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<serde_json::Value>,
     /// What to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<TemplateContainer>,
@@ -188,6 +191,7 @@ pub fn into_service(spec: TemplateSpec) -> ServiceSpec {
         id: None,
         metadata: spec.metadata,
         agents: spec.agents.unwrap_or_default(),
+        files: spec.files,
         ports: spec.ports.unwrap_or_default(),
         container,
         external: spec.external,

@@ -46,7 +46,8 @@ fn is_quoted(method: &Method, path: &str) -> bool {
 /// The same answer as a JSON string.
 async fn quoted(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    let text = to_bytes(body, MAX_ANSWER).await.ok().and_then(|bytes| serde_json::to_vec(str::from_utf8(&bytes).ok()?).ok());
+    let text =
+        to_bytes(body, MAX_ANSWER).await.ok().and_then(|bytes| serde_json::to_vec(str::from_utf8(&bytes).ok()?).ok());
     parts.headers.remove(header::CONTENT_LENGTH);
     // A body that cannot be read is none: what was done was done.
     Response::from_parts(parts, text.map_or_else(Body::empty, Body::from))

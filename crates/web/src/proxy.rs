@@ -161,7 +161,10 @@ fn without_hops(headers: &mut HeaderMap) {
     }
 }
 
-async fn send(published: Published, request: http::Request<Body>) -> Result<http::Response<hyper::body::Incoming>, ApiError> {
+async fn send(
+    published: Published,
+    request: http::Request<Body>,
+) -> Result<http::Response<hyper::body::Incoming>, ApiError> {
     let stream = match timeout(CONNECT, TcpStream::connect(published.address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(_)) | Err(_) => return Err(silent()),
@@ -234,7 +237,8 @@ mod tests {
         assert_eq!(own_part("/rooms/r/services/s/ports/80/a%20b/c"), Some("/a%20b/c"));
         assert_eq!(own_part("/rooms/r/services/s/ports/80"), Some(""));
         assert_eq!(own_part("/rooms/r/services/s/ports/80/"), Some("/"));
-        for other in ["/rooms/r", "/rooms/r/services/s", "/rooms/r/x/s/ports/80/a", "/x/rooms/r/services/s/ports/80/a"] {
+        for other in ["/rooms/r", "/rooms/r/services/s", "/rooms/r/x/s/ports/80/a", "/x/rooms/r/services/s/ports/80/a"]
+        {
             assert_eq!(own_part(other), None, "{other}");
         }
     }

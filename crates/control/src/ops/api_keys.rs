@@ -44,7 +44,14 @@ impl Control {
         }
         let secret = new_secret()?;
         let by = caller.actor();
-        let new = NewApiKey { name: name.as_str(), description: &description, grant, service: None, secret: &secret, by: &by };
+        let new = NewApiKey {
+            name: name.as_str(),
+            description: &description,
+            grant,
+            service: None,
+            secret: &secret,
+            by: &by,
+        };
         let mut tx = self.store().write("create API key").await.map_err(refused)?;
         let key = tx.create_api_key(project, new).await.map_err(refused)?;
         tx.audit(&caller.audited("api_key.create", key.id.to_string())).await.map_err(refused)?;

@@ -46,7 +46,8 @@ impl Control {
             Some(token) => Some(self.participant(token, room, origin).await),
             None => None,
         };
-        let project = participant.as_ref().and_then(|admitted| admitted.as_ref().ok()).map(|admitted| admitted.project());
+        let project =
+            participant.as_ref().and_then(|admitted| admitted.as_ref().ok()).map(|admitted| admitted.project());
         let found = self.publishers(project, room, service, port).await?;
         match (found.as_slice(), project) {
             ([workload], _) => self.listening(workload, port, project.is_some()),

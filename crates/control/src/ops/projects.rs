@@ -24,7 +24,7 @@ impl Control {
         caller.may(project, Action::Look)?;
         let mut tx = self.store().read("project").await.map_err(refused)?;
         let found = tx.project(project).await.map_err(refused)?.ok_or_else(|| not_found("project"))?;
-        Ok(wire::Project { id: found.id, name: found.name })
+        Ok(wire::Project::new(found.id, found.name))
     }
 
     /// The caller's role.

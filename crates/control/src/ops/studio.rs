@@ -156,7 +156,7 @@ impl Control {
         let Visitor::Key(caller) = visitor else {
             let mut tx = self.store().read("projects").await.map_err(refused)?;
             let projects = tx.projects().await.map_err(refused)?;
-            return Ok(projects.into_iter().map(|found| wire::Project { id: found.id, name: found.name }).collect());
+            return Ok(projects.into_iter().map(|found| wire::Project::new(found.id, found.name)).collect());
         };
         Ok(self.projects(caller).await?.projects)
     }
@@ -176,7 +176,7 @@ impl Control {
         let entry = by_operator("project.create", &project.id.to_string(), origin);
         tx.audit(&AuditEntry { project: Some(project.id), ..entry }).await.map_err(refused)?;
         tx.commit().await.map_err(refused)?;
-        Ok(wire::Project { id: project.id, name: project.name })
+        Ok(wire::Project::new(project.id, project.name))
     }
 }
 

@@ -127,7 +127,9 @@ impl Context {
             exit_code: launch.exit_code,
             started_at: launch.started_at,
         };
-        tx.save_workload(launch.id, &update).await?;
+        if !tx.save_workload(launch.id, &update).await? {
+            return Ok(()); // it was deleted, and its driver is being told
+        }
         if let Some((kind, data)) = event {
             tx.add_event(launch.session, kind, &data).await?;
         }

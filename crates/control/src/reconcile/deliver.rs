@@ -16,11 +16,7 @@ use meshkeep_store::{NewApiKey, RoomSecretRef};
 use zeroize::Zeroizing;
 
 use super::{Context, Launch, platform, recipe::deleted, tokens};
-use crate::{
-    caller::By,
-    ops::new_secret,
-    refusals::refused,
-};
+use crate::{caller::By, ops::new_secret, refusals::refused};
 
 /// Opens the environment of one launch.
 pub(super) struct Delivery<'a> {

@@ -11,8 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Context, Launch, launch::peers,
+    Context, Launch,
     driver::{Command, Relaunch, drive},
+    launch::peers,
 };
 
 use crate::refusals::chain;

@@ -140,9 +140,11 @@ impl Launch {
         match (of, self.room_id) {
             (Stored::Project, _) => Ok(StorageId::Project(self.project)),
             (Stored::Room, Some(room)) => Ok(StorageId::Room(self.project, room)),
-            (Stored::Room, None) => {
-                Err(Refusal::new(RefusalKind::Conflict, "room_deleted", "the room was deleted, and its storage with it"))
-            }
+            (Stored::Room, None) => Err(Refusal::new(
+                RefusalKind::Conflict,
+                "room_deleted",
+                "the room was deleted, and its storage with it",
+            )),
         }
     }
 }

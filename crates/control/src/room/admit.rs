@@ -90,9 +90,7 @@ impl Control {
 /// The bound in the room: that of what signed the token, without what the token does not ask for.
 fn in_room(scope: &ApiScope, limit: Grant) -> Grant {
     let is_admin = scope.admin.is_some();
-    let asked = Grant {
-        role: if is_admin { Role::Admin } else { Role::Developer },
-        bind: is_admin || scope.secrets.is_some(),
-    };
+    let asked =
+        Grant { role: if is_admin { Role::Admin } else { Role::Developer }, bind: is_admin || scope.secrets.is_some() };
     asked.intersect(limit)
 }

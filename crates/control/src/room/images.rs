@@ -6,7 +6,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use meshkeep_core::{Refusal, RefusalKind, SecretText, access::Action, id::SessionId, secret::PullCredential, service::ServiceSpec};
+use meshkeep_core::{
+    Refusal, RefusalKind, SecretText, access::Action, id::SessionId, secret::PullCredential, service::ServiceSpec,
+};
 use meshkeep_image::{Image, ImageError, LayerProgress, Progress, Reference};
 use serde::Deserialize;
 
@@ -98,7 +100,11 @@ impl Member {
         let mut found = BTreeMap::<String, RoomImage>::new();
         for image in self.run_images().await?.into_iter().chain(self.control.context().pulled.of(self.session)) {
             let id = image.digest.to_string();
-            let shown = found.entry(id.clone()).or_insert_with(|| RoomImage { id, references: Vec::new(), bytes: bytes_of(&image) });
+            let shown = found.entry(id.clone()).or_insert_with(|| RoomImage {
+                id,
+                references: Vec::new(),
+                bytes: bytes_of(&image),
+            });
             if !shown.references.contains(&image.reference) {
                 shown.references.push(image.reference);
             }
@@ -113,6 +119,9 @@ impl Member {
     pub async fn delete_image(&self, image: &str) -> Result<(), Refusal> {
         self.use_containers(Action::RunSessions)?;
         let is_it = |known: &Image| known.reference == image || known.digest.as_str() == image;
+        if self.run_images().await?.iter().any(is_it) {
+            return Err(Refusal::new(RefusalKind::Conflict, "in_use", "a container of the session runs this image"));
+        }
         let pulled = &self.control.context().pulled;
         let forgotten = pulled.with(|all| {
             let images = all.entry(self.session).or_default();
@@ -122,9 +131,6 @@ impl Member {
         });
         if forgotten {
             return Ok(());
-        }
-        if self.run_images().await?.iter().any(is_it) {
-            return Err(Refusal::new(RefusalKind::Conflict, "in_use", "a container of the session runs this image"));
         }
         Err(Refusal::new(RefusalKind::NotFound, "not_found", "the session has no such image").hint("list the images"))
     }
@@ -138,7 +144,11 @@ impl Member {
     }
 
     /// What a container of a participant's own needs, with what it brought along.
-    pub(super) async fn fetched_for(&self, spec: &ServiceSpec, credentials: &[ImageCredential]) -> Result<Fetched, Refusal> {
+    pub(super) async fn fetched_for(
+        &self,
+        spec: &ServiceSpec,
+        credentials: &[ImageCredential],
+    ) -> Result<Fetched, Refusal> {
         let image = spec.container.as_ref().map_or("", |container| container.image.as_str());
         let reference: Reference = image.parse().map_err(|why| ImageError::Reference(why).refusal())?;
         let credential = fitting(&reference, credentials);

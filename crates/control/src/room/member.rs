@@ -9,7 +9,11 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Participant;
-use crate::{Control, Identity, ops::room_url, refusals::{refused, unauthenticated}};
+use crate::{
+    Control, Identity,
+    ops::room_url,
+    refusals::{refused, unauthenticated},
+};
 
 /// A participant in its session. Every operation of the room is one of its methods.
 pub struct Member {

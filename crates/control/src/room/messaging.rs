@@ -33,9 +33,7 @@ impl Member {
     pub fn send_message(&self, to: &str, kind: &str, message: Value, data: &[u8]) -> Result<(), Refusal> {
         self.messaging(|messaging| messaging.send)?;
         let presence = &self.control.context().presence;
-        let found = to.parse::<Uuid>().ok().filter(|to| {
-            presence.send(self.session, self.id, *to, kind, message, data)
-        });
+        let found = to.parse::<Uuid>().ok().filter(|to| presence.send(self.session, self.id, *to, kind, message, data));
         found.map(drop).ok_or_else(|| {
             Refusal::new(RefusalKind::NotFound, "not_found", "no participant of this id has messaging enabled")
                 .hint("it may have left")

@@ -135,7 +135,12 @@ impl Presence {
     /// Becomes visible, and is told of those that are.
     pub(super) fn show(&self, session: SessionId, id: Uuid) {
         self.with(session, |seats| {
-            let others: Vec<_> = seats.seats.iter().filter(|(other, seat)| **other != id && seat.is_visible).map(|(id, seat)| seat.shown(*id)).collect();
+            let others: Vec<_> = seats
+                .seats
+                .iter()
+                .filter(|(other, seat)| **other != id && seat.is_visible)
+                .map(|(id, seat)| seat.shown(*id))
+                .collect();
             let Some(seat) = seats.seats.get_mut(&id) else { return };
             let was_visible = std::mem::replace(&mut seat.is_visible, true);
             let shown = seat.shown(id);
@@ -156,7 +161,12 @@ impl Presence {
     }
 
     /// Changes attributes, and tells those that see it.
-    pub(super) fn set_attributes(&self, session: SessionId, id: Uuid, changed: Map<String, Value>) -> Result<(), Refusal> {
+    pub(super) fn set_attributes(
+        &self,
+        session: SessionId,
+        id: Uuid,
+        changed: Map<String, Value>,
+    ) -> Result<(), Refusal> {
         let too_large = || Refusal::invalid("attributes", format!("are more than {MAX_ATTRIBUTES} bytes"));
         self.with(session, |seats| {
             let Some(seat) = seats.seats.get_mut(&id) else { return Ok(()) };
@@ -174,7 +184,15 @@ impl Presence {
     }
 
     /// Sends to one; false when there is no such visible participant.
-    pub(super) fn send(&self, session: SessionId, from: Uuid, to: Uuid, kind: &str, message: Value, data: &[u8]) -> bool {
+    pub(super) fn send(
+        &self,
+        session: SessionId,
+        from: Uuid,
+        to: Uuid,
+        kind: &str,
+        message: Value,
+        data: &[u8],
+    ) -> bool {
         self.with(session, |seats| {
             let Some(seat) = seats.seats.get(&to).filter(|seat| seat.is_visible) else { return false };
             seat.send(&said(from, kind, message, data));
@@ -297,7 +315,10 @@ mod tests {
         assert!(presence.send(room, b.id, a.id, "direct", json!({}), b"bytes"));
         assert!(!presence.send(room, b.id, c.id, "direct", json!({}), b""), "one that is not visible");
         presence.hide(room, b.id);
-        assert_eq!(kinds(&mut a), ["messaging.enabled", "participant.enabled", "participant.attributes", "direct", "participant.disabled"]);
+        assert_eq!(
+            kinds(&mut a),
+            ["messaging.enabled", "participant.enabled", "participant.attributes", "direct", "participant.disabled"]
+        );
         assert_eq!(kinds(&mut b), ["messaging.enabled", "hello"]);
         assert!(kinds(&mut c).is_empty());
     }

@@ -93,7 +93,8 @@ impl Member {
         if spec.container.is_none() {
             return Err(Refusal::invalid("service_id", "names a service that is hosted elsewhere"));
         }
-        if exposes(&spec) && self.participant.own_service() != Some(id)
+        if exposes(&spec)
+            && self.participant.own_service() != Some(id)
             && let Err(refusal) = self.participant.caller.may(project, Action::Bind)
         {
             drop(tx);
@@ -107,8 +108,10 @@ impl Member {
         let has_further = !further.is_empty();
         let names = set_names(&mut tx, &recipe).await?;
         drop(tx);
-        let image = self.control.context().fetch(&recipe, self.control.context().live.progress(workload_of(id))).await?;
-        let set = names.into_iter().chain(image.image.config.env.iter().map(|(name, _)| name.clone())).collect::<Vec<_>>();
+        let image =
+            self.control.context().fetch(&recipe, self.control.context().live.progress(workload_of(id))).await?;
+        let set =
+            names.into_iter().chain(image.image.config.env.iter().map(|(name, _)| name.clone())).collect::<Vec<_>>();
         add(&mut recipe.spec, further, &set)?;
         if let Some(running) = self.workloads().await?.into_iter().find(|workload| workload.service == id) {
             return self.again(running, recipe, image, has_further).await;
@@ -122,7 +125,13 @@ impl Member {
     }
 
     /// One that is there already: answered while it runs, started anew when it has ended.
-    async fn again(&self, there: Workload, recipe: Recipe, image: Fetched, has_further: bool) -> Result<WorkloadId, Refusal> {
+    async fn again(
+        &self,
+        there: Workload,
+        recipe: Recipe,
+        image: Fetched,
+        has_further: bool,
+    ) -> Result<WorkloadId, Refusal> {
         if self.stage(&there).1 != super::Stage::Exited {
             if has_further {
                 let message = "the service runs already, with another environment";
@@ -136,12 +145,14 @@ impl Member {
         self.started(there.id).await
     }
 
-    async fn begin(&self, service: ServiceId, recipe: Recipe, image: Fetched, ad_hoc: bool) -> Result<WorkloadId, Refusal> {
-        let asked = Asked {
-            participant: self.id.to_string(),
-            name: self.participant.name.as_str().to_owned(),
-            ad_hoc,
-        };
+    async fn begin(
+        &self,
+        service: ServiceId,
+        recipe: Recipe,
+        image: Fetched,
+        ad_hoc: bool,
+    ) -> Result<WorkloadId, Refusal> {
+        let asked = Asked { participant: self.id.to_string(), name: self.participant.name.as_str().to_owned(), ad_hoc };
         let (control, caller) = (self.control.clone(), self.participant.caller.clone());
         let (project, session) = (self.participant.project(), self.session);
         let begun = self.control.to_its_end(async move {
@@ -214,6 +225,7 @@ impl Member {
             id: None,
             metadata: Metadata { name, ..Metadata::default() },
             agents: Vec::new(),
+            files: None,
             ports: run.ports.into_iter().map(port).collect(),
             container: Some(ContainerSpec {
                 image: run.image,
@@ -239,7 +251,11 @@ fn workload_of(service: ServiceId) -> WorkloadId {
     WorkloadId::from_uuid(service.as_uuid())
 }
 
-async fn running(tx: &mut Tx, project: meshkeep_core::id::ProjectId, id: meshkeep_core::id::SessionId) -> Result<Session, Refusal> {
+async fn running(
+    tx: &mut Tx,
+    project: meshkeep_core::id::ProjectId,
+    id: meshkeep_core::id::SessionId,
+) -> Result<Session, Refusal> {
     let session = tx.session(project, id).await.map_err(refused)?;
     session.filter(|session| session.ended_at.is_none()).ok_or_else(ending)
 }

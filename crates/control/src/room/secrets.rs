@@ -110,10 +110,15 @@ impl Member {
         };
         let mut tx = self.control.store().write("set a secret of a room").await.map_err(refused)?;
         if tx.room_secrets(self.room, identity).await.map_err(refused)?.len() >= MAX_SECRETS {
-            return Err(Refusal::invalid("secret_id", format!("would be one more than {MAX_SECRETS} of this identity")));
+            return Err(Refusal::invalid(
+                "secret_id",
+                format!("would be one more than {MAX_SECRETS} of this identity"),
+            ));
         }
         tx.set_room_secret(self.participant.project(), self.room, &secret, bytes).await.map_err(refused)?;
-        tx.audit(&self.participant.caller.audited("room_secret.set", self.object(&secret.key))).await.map_err(refused)?;
+        tx.audit(&self.participant.caller.audited("room_secret.set", self.object(&secret.key)))
+            .await
+            .map_err(refused)?;
         tx.commit().await.map_err(refused)
     }
 
@@ -169,7 +174,8 @@ impl Member {
     /// Agents have this only when whoever signed their token meant them to.
     fn use_secrets(&self) -> Result<(), Refusal> {
         let scope = &self.participant.scope;
-        let allowed = scope.secrets.is_some() || (scope.admin.is_some() && self.participant.caller.grant().role == Role::Admin);
+        let allowed =
+            scope.secrets.is_some() || (scope.admin.is_some() && self.participant.caller.grant().role == Role::Admin);
         self.participant.may(allowed, "secrets", Action::Look)
     }
 

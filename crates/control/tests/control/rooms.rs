@@ -4,14 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt as _;
 use jsonwebtoken::Algorithm;
-use meshkeep_control::{ExecOutput, ImageCredential, Inbox, Member, Origin, RoomSecretAsked, RunContainer, Scope, Stage};
-use meshkeep_core::{
-    Refusal, RefusalKind, SecretText,
-    access::Role,
-    api_key::ApiKeyText,
-    id::SessionId,
-    wire,
+use meshkeep_control::{
+    ExecOutput, ImageCredential, Inbox, Member, Origin, RoomSecretAsked, RunContainer, Scope, Stage,
 };
+use meshkeep_core::{Refusal, RefusalKind, SecretText, access::Role, api_key::ApiKeyText, id::SessionId, wire};
 use meshkeep_engine::testing::Start;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -126,7 +122,10 @@ async fn those_that_the_platform_started_keep_no_session_open() {
     let given = start.variable("MY_TOKEN").unwrap().to_owned();
     let (helper, helper_in) = join(&world, &given).await.unwrap();
     assert_eq!((helper.session(), helper.attributes()["name"].as_str()), (ann.session(), Some("helper")));
-    assert!(helper.room_url().starts_with("ws://meshkeep:4680/rooms/"), "services reach the server at their own address");
+    assert!(
+        helper.room_url().starts_with("ws://meshkeep:4680/rooms/"),
+        "services reach the server at their own address"
+    );
     drop(ann_in.seat);
     over(&world, ann.session()).await;
     assert!(helper_in.closed.is_cancelled());
@@ -220,13 +219,35 @@ async fn a_participant_may_what_both_its_token_and_its_key_allow() {
     let container = id_of(&ann, "weather").await;
     let containers = ["containers", "logs", "exec", "run", "pull", "images"];
     for (role, scope, allowed) in [
-        (Role::Admin, all(), vec!["services", "restart", "containers", "logs", "exec", "run", "pull", "images", "secrets", "log", "watch", "messaging", "broadcast"]),
+        (
+            Role::Admin,
+            all(),
+            vec![
+                "services",
+                "restart",
+                "containers",
+                "logs",
+                "exec",
+                "run",
+                "pull",
+                "images",
+                "secrets",
+                "log",
+                "watch",
+                "messaging",
+                "broadcast",
+            ],
+        ),
         (Role::Admin, json!({}), vec![]),
         (Role::Admin, json!({"services": {}}), vec!["services", "restart"]),
         (Role::Admin, json!({"services": {"list": false}}), vec!["restart"]),
         (Role::Admin, json!({"containers": {}}), containers.to_vec()),
         (Role::Admin, json!({"containers": {"use_containers": false}}), vec![]),
-        (Role::Admin, json!({"containers": {"logs": false, "run": [], "pull": ["elsewhere/*"]}}), vec!["containers", "exec", "images"]),
+        (
+            Role::Admin,
+            json!({"containers": {"logs": false, "run": [], "pull": ["elsewhere/*"]}}),
+            vec!["containers", "exec", "images"],
+        ),
         (Role::Admin, json!({"developer": {"logs": false}}), vec!["log"]),
         (Role::Admin, json!({"messaging": {"broadcast": false}}), vec!["messaging"]),
         (Role::Member, all(), vec!["secrets", "log", "watch", "messaging", "broadcast"]),
@@ -282,7 +303,8 @@ async fn who_may_look_into_a_container() {
         world.engine.started(name, 1).await;
     }
     let (own, _in2) = join(&world, &own).await.unwrap();
-    let (binder, _in3) = joined(&world, "binder", Role::Developer, true, json!({"containers": {}, "secrets": {}})).await;
+    let (binder, _in3) =
+        joined(&world, "binder", Role::Developer, true, json!({"containers": {}, "secrets": {}})).await;
     let (agent, _in4) = joined(&world, "agent", Role::Developer, true, agent()).await;
     let (plain, _in5) = joined(&world, "plain", Role::Developer, false, all()).await;
     for (who, member, private, open, bound, sealed) in [
@@ -298,7 +320,8 @@ async fn who_may_look_into_a_container() {
         }
     }
     let rows = world.control.audit(&world.admin, world.project, None, Some(500)).await.unwrap().rows;
-    let execs: Vec<_> = rows.iter().filter(|row| row.action == "container.exec").map(|row| row.outcome.as_str()).collect();
+    let execs: Vec<_> =
+        rows.iter().filter(|row| row.action == "container.exec").map(|row| row.outcome.as_str()).collect();
     assert!(execs.contains(&"done") && execs.contains(&"refused: not_allowed"), "{execs:?}");
     // What it says comes back, to its end.
     let mut exec = ann.exec(&id_of(&ann, "open").await, vec!["echo".into(), "hi".into()], false).await.unwrap();
@@ -321,14 +344,19 @@ async fn a_service_on_demand_runs_when_asked_for() {
     let env = |name: &str| vec![(name.to_owned(), SecretText::from("x"))];
     assert_eq!(code(bob.run_service(&job, Vec::new()).await), "not_allowed");
     assert_eq!(code(bob.run_service(&world.project.to_string(), Vec::new()).await), "service_not_found");
-    for taken in ["KEY", "CITY", "MESHAGENT_ROOM", "LD_PRELOAD", "https_proxy", "NODE_OPTIONS", "PYTHONPATH", "PATH", "1X"] {
+    for taken in
+        ["KEY", "CITY", "MESHAGENT_ROOM", "LD_PRELOAD", "https_proxy", "NODE_OPTIONS", "PYTHONPATH", "PATH", "1X"]
+    {
         let refusal = ann.run_service(&job, env(taken)).await.unwrap_err();
         assert_eq!((refusal.kind, refusal.field.as_str()), (RefusalKind::Invalid, "env"), "{taken}");
         assert!(!refusal.message.contains("value-of"), "{refusal}");
     }
     let id = ann.run_service(&job, env("MORE")).await.unwrap();
     let start = world.engine.started("job", 1).await;
-    assert_eq!(["KEY", "CITY", "MORE"].map(|name| start.variable(name)), [Some("value-of-weather"), Some("oslo"), Some("x")]);
+    assert_eq!(
+        ["KEY", "CITY", "MORE"].map(|name| start.variable(name)),
+        [Some("value-of-weather"), Some("oslo"), Some("x")]
+    );
     assert_eq!(ann.run_service(&job, Vec::new()).await.unwrap(), id, "it runs already");
     assert_eq!(code(ann.run_service(&job, env("OTHER")).await), "already_running");
     let listed = ann.containers(false).await.unwrap();
@@ -400,7 +428,8 @@ async fn a_rooms_services_follow_edits_in_its_session_and_the_projects_do_not() 
     let session = ann.session();
     let lobby = || Scope::Room("lobby".parse().unwrap());
     let city = |name: &str, city: &str| world.spec(name, json!({"environment": [{"name": "CITY", "value": city}]}));
-    let made = world.control.create_service(&world.admin, world.project, lobby(), city("in-room", "oslo")).await.unwrap();
+    let made =
+        world.control.create_service(&world.admin, world.project, lobby(), city("in-room", "oslo")).await.unwrap();
     let id = made.id.unwrap().parse().unwrap();
     assert_eq!(world.engine.started("in-room", 1).await.variable("CITY"), Some("oslo"));
     assert_eq!(world.engine.peers(session), ["in-room"]);
@@ -461,7 +490,10 @@ async fn a_participants_secrets_are_its_own() {
     world.restart(session, service).await.unwrap();
     let start = world.engine.started("uses", 1).await;
     assert_eq!(start.variable("LOGIN"), Some("value-of-bob"));
-    assert!(start.environment.0.iter().any(|one| one.name.as_str() == "LOGIN" && one.is_secret()), "kept out of its log");
+    assert!(
+        start.environment.0.iter().any(|one| one.name.as_str() == "LOGIN" && one.is_secret()),
+        "kept out of its log"
+    );
     world.end().await;
 }
 
@@ -479,7 +511,11 @@ async fn a_service_gets_a_key_of_its_own_that_goes_with_it() {
     let caller = world.control.authenticate(Some(&given), Origin::default()).await.unwrap();
     assert_eq!(caller.grant().role, Role::Admin);
     world.restart(session, service).await.unwrap();
-    assert_eq!(world.engine.started("weather", 2).await.variable("MESHAGENT_API_KEY"), Some(given.as_str()), "the same");
+    assert_eq!(
+        world.engine.started("weather", 2).await.variable("MESHAGENT_API_KEY"),
+        Some(given.as_str()),
+        "the same"
+    );
     assert_eq!(made().await, 1);
     // Its holder is the platform's: it keeps no session open.
     let key = ApiKeyText::parse(&given).unwrap();
@@ -509,13 +545,19 @@ async fn images_are_a_sessions_own() {
         username: "robot".into(),
         password: SecretText::from("correct-horse"),
     };
-    assert_eq!(code(ann.pull_image(&image, vec![credential(Some("elsewhere.example".to_owned()))]).await), "no_credential");
+    assert_eq!(
+        code(ann.pull_image(&image, vec![credential(Some("elsewhere.example".to_owned()))]).await),
+        "no_credential"
+    );
     ann.pull_image(&image, vec![credential(None)]).await.unwrap();
     let listed = ann.images().await.unwrap();
     assert_eq!((listed.len(), listed[0].references.as_slice()), (1, [image.clone()].as_slice()));
     assert!(listed[0].bytes > 0);
     // What is cached proves nothing for the next one.
-    assert_eq!(code(ann.run_container(RunContainer { image: image.clone(), ..Default::default() }).await), "no_credential");
+    assert_eq!(
+        code(ann.run_container(RunContainer { image: image.clone(), ..Default::default() }).await),
+        "no_credential"
+    );
     let key = make_key(&world.store, world.project, Role::Admin, true).await;
     let elsewhere = signed(&key, Algorithm::HS256, |claims| {
         claims["grants"] = json!([{"name": "room", "scope": "other"}, {"name": "api", "scope": all()}]);
@@ -561,7 +603,10 @@ async fn endpoints_are_called_at_each_start_with_a_token_for_the_room() {
         assert_eq!(bot.attributes()["name"], "weather-bot");
         if attempt == 1 {
             let start = world.engine.started("agent", 1).await;
-            assert!(join(&world, start.variable("MESHAGENT_TOKEN").unwrap()).await.is_ok(), "its variable holds one as well");
+            assert!(
+                join(&world, start.variable("MESHAGENT_TOKEN").unwrap()).await.is_ok(),
+                "its variable holds one as well"
+            );
             world.restart(session, service).await.unwrap();
         }
     }
@@ -594,7 +639,12 @@ async fn a_published_port_is_for_participants_unless_it_is_public() {
     assert_eq!(port("web", 8002, None).await, "unauthenticated", "nothing runs");
     world.launch().await;
     world.engine.started("web", 1).await;
-    world.until(world.control.list_sessions(&world.admin, world.project, true).await.unwrap().sessions[0].id, |session| session.state.as_str() == "ready").await;
+    world
+        .until(
+            world.control.list_sessions(&world.admin, world.project, true).await.unwrap().sessions[0].id,
+            |session| session.state.as_str() == "ready",
+        )
+        .await;
     for name in ["web", "WEB", service.as_str()] {
         assert_eq!(port(name, 8001, Some(&good)).await, "127.0.0.1:8001 true");
         assert_eq!(port(name, 8002, Some(&good)).await, "127.0.0.1:8002 true");

@@ -232,8 +232,14 @@ async fn by_key(store: &Store, control: &Control, project: ProjectId, role: Role
 pub async fn make_key(store: &Store, project: ProjectId, role: Role, bind: bool) -> ApiKeyText {
     let secret = SecretText::new(format!("secret-of-a-{role}-{bind}"));
     let mut tx = store.write("test").await.unwrap();
-    let new =
-        NewApiKey { name: role.as_str(), description: "", grant: Grant { role, bind }, service: None, secret: &secret, by: "test" };
+    let new = NewApiKey {
+        name: role.as_str(),
+        description: "",
+        grant: Grant { role, bind },
+        service: None,
+        secret: &secret,
+        by: "test",
+    };
     let key = tx.create_api_key(project, new).await.unwrap();
     tx.commit().await.unwrap();
     ApiKeyText { id: key.id, project, secret }

@@ -30,6 +30,16 @@ pub struct Project {
     pub id: ProjectId,
     /// Name.
     pub name: String,
+    /// What clients from 0.39 on name the project's images by; here its id once more.
+    pub project_key: ProjectId,
+}
+
+impl Project {
+    /// As it is answered.
+    #[must_use]
+    pub const fn new(id: ProjectId, name: String) -> Self {
+        Self { id, name, project_key: id }
+    }
 }
 
 /// `GET /accounts/projects`.

@@ -133,6 +133,8 @@ pub struct SecretDetail {
     pub updated_by: String,
     /// Names of the services that name it.
     pub used_by: Vec<String>,
+    /// `data`, masked as it is, as base64 of its JSON text: what clients from 0.34 read, and send back.
+    pub data_base64: String,
 }
 
 /// `GET P/secrets`.

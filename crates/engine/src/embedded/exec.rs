@@ -26,10 +26,7 @@ use super::{
     },
     slot::Slot,
 };
-use crate::{
-    EngineError, ExecInput, ExecOutput, ExecRequest, ExecSession,
-    engine::broken,
-};
+use crate::{EngineError, ExecInput, ExecOutput, ExecRequest, ExecSession, engine::broken};
 
 /// Pieces that may wait on either way.
 const WAITING: usize = 16;
@@ -37,7 +34,12 @@ const WAITING: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Lets a command in.
-pub(super) async fn exec(inner: &Arc<Inner>, slot: &Slot, id: WorkloadId, request: ExecRequest) -> Result<ExecSession, EngineError> {
+pub(super) async fn exec(
+    inner: &Arc<Inner>,
+    slot: &Slot,
+    id: WorkloadId,
+    request: ExecRequest,
+) -> Result<ExecSession, EngineError> {
     // One after the other: a supervisor has few places for those that have not said what they want.
     let stream = {
         let _gate = slot.door.lock().await;
@@ -155,8 +157,12 @@ fn not_running() -> Refusal {
 }
 
 fn cannot() -> Refusal {
-    Refusal::new(RefusalKind::Conflict, "not_running", "the container has just ended, or was started by an older meshkeep")
-        .hint("restart the service, then try again")
+    Refusal::new(
+        RefusalKind::Conflict,
+        "not_running",
+        "the container has just ended, or was started by an older meshkeep",
+    )
+    .hint("restart the service, then try again")
 }
 
 fn silent() -> Refusal {

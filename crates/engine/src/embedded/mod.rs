@@ -62,7 +62,10 @@ use self::{
     proto::{Command, State},
     slot::Slot,
 };
-use crate::{Deliver, Engine, EngineError, ExecRequest, ExecSession, LogStream, Observed, Peer, StorageId, Workload, engine::broken};
+use crate::{
+    Deliver, Engine, EngineError, ExecRequest, ExecSession, LogStream, Observed, Peer, StorageId, Workload,
+    engine::broken,
+};
 
 /// The grace that a start gives to the one it replaces.
 const REPLACED_GRACE: Duration = Duration::from_secs(10);

@@ -31,7 +31,14 @@ pub(super) struct Seen {
 impl Seen {
     /// A start on its way.
     pub(super) const fn starting(record: Record) -> Self {
-        Self { version: record.version, record, state: State::Starting, started_at: None, supervised: true, removed: false }
+        Self {
+            version: record.version,
+            record,
+            state: State::Starting,
+            started_at: None,
+            supervised: true,
+            removed: false,
+        }
     }
 
     /// Whether nothing of it runs and nothing will come without another `ensure`.
@@ -89,7 +96,8 @@ impl Slot {
         Self {
             gate: tokio::sync::Mutex::default(),
             door: tokio::sync::Mutex::default(),
-            seen: watch::Sender::new(seen), commands: Mutex::default(),
+            seen: watch::Sender::new(seen),
+            commands: Mutex::default(),
         }
     }
 

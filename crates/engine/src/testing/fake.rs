@@ -8,17 +8,17 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
 use meshkeep_core::{
     Refusal, Timestamp,
     environment::Environment,
     id::{SessionId, WorkloadId},
 };
-use futures_util::{StreamExt as _, stream};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    Deliver, Engine, EngineError, ExecOutput, ExecRequest, ExecSession, LogStream, Observed, ObservedState,
-    Peer, StorageId, Workload,
+    Deliver, Engine, EngineError, ExecOutput, ExecRequest, ExecSession, LogStream, Observed, ObservedState, Peer,
+    StorageId, Workload,
 };
 
 /// A start that happened.

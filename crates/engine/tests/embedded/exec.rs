@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use libtest_mimic::Trial;
 use meshkeep_core::{Refusal, RefusalKind};
-use meshkeep_engine::{Engine as _, EngineError, ExecInput, ExecOutput, ExecRequest, ExecSession, ExtraCapability, Workload};
+use meshkeep_engine::{
+    Engine as _, EngineError, ExecInput, ExecOutput, ExecRequest, ExecSession, ExtraCapability, Workload,
+};
 use zeroize::Zeroizing;
 
 use crate::place::{PATIENCE, Place, trial};
@@ -66,7 +68,9 @@ async fn started(session: &mut ExecSession) {
 
 async fn as_the_first(place: &mut Place) {
     for (number, (user, capabilities)) in
-        [("", vec![]), ("app", vec![]), ("", vec![ExtraCapability::Chown, ExtraCapability::Setuid])].into_iter().enumerate()
+        [("", vec![]), ("app", vec![]), ("", vec![ExtraCapability::Chown, ExtraCapability::Setuid])]
+            .into_iter()
+            .enumerate()
     {
         let script = format!("({RIGHTS}); echo told; exec sleep 1000");
         let mut workload = Workload { working_dir: Some("/bin".into()), capabilities, ..place.shell("first", &script) };
@@ -111,7 +115,8 @@ async fn terminal(place: &mut Place) {
     let mut workload = place.shell("terminal", "exec sleep 1000");
     workload.image.config.user = "app".to_owned();
     place.start(&workload, &[]).await.unwrap();
-    let mut session = begin(place, &workload, &["/bin/sh", "-c", "read l; stty size; echo \"<$l>\"; exec cat"], true).await;
+    let mut session =
+        begin(place, &workload, &["/bin/sh", "-c", "read l; stty size; echo \"<$l>\"; exec cat"], true).await;
     started(&mut session).await;
     session.input.send(ExecInput::Resize { columns: 91, rows: 33 }).await.unwrap();
     session.input.send(ExecInput::Stdin(Zeroizing::new(b"typed\n".to_vec()))).await.unwrap();
@@ -132,7 +137,9 @@ async fn ends(place: &mut Place) {
     // Who goes away takes the command along.
     let mut dropped = begin(place, &workload, &["/bin/sleep", "1234"], false).await;
     started(&mut dropped).await;
-    let runs = async || run(place, &workload, &["/bin/sh", "-c", "grep -lz '^1234$' /proc/[0-9]*/cmdline 2>/dev/null | wc -l"]).await.0;
+    let runs = async || {
+        run(place, &workload, &["/bin/sh", "-c", "grep -lz '^1234$' /proc/[0-9]*/cmdline 2>/dev/null | wc -l"]).await.0
+    };
     assert_eq!(runs().await, "1\n");
     drop(dropped);
     let gone = async {
@@ -154,7 +161,9 @@ async fn ends(place: &mut Place) {
 async fn unknown(place: &mut Place) {
     let workload = place.shell("unknown", "exec sleep 1000");
     place.start(&workload, &[]).await.unwrap();
-    for (command, said) in [("no-such-command", "no-such-command"), ("/etc/passwd", "/etc/passwd"), ("/bin/no", "/bin/no")] {
+    for (command, said) in
+        [("no-such-command", "no-such-command"), ("/etc/passwd", "/etc/passwd"), ("/bin/no", "/bin/no")]
+    {
         let refusal = run(place, &workload, &[command]).await.2.unwrap_err();
         assert!(refusal.message.contains(said), "{refusal}");
         assert_eq!((refusal.kind, refusal.code.as_str()), (RefusalKind::Invalid, "unknown_command"));

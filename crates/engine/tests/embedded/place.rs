@@ -265,7 +265,8 @@ pub fn busybox(root: &Path) {
     for name in [
         "sh", "env", "cat", "echo", "sleep", "id", "ls", "stat", "touch", "mkdir", "mount", "nc", "wget", "httpd",
         "ping", "seq", "dd", "ip", "chown", "kill", "readlink", "printf", "od", "grep", "true", "wc", "sort", "find",
-        "cut", "nproc", "hostname", "nslookup", "unshare", "tr", "head", "yes", "ln", "mkfifo", "chmod", "cp", "rm", "stty",
+        "cut", "nproc", "hostname", "nslookup", "unshare", "tr", "head", "yes", "ln", "mkfifo", "chmod", "cp", "rm",
+        "stty",
     ] {
         symlink("busybox", root.join("bin").join(name)).unwrap();
     }

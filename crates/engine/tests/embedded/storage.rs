@@ -115,14 +115,20 @@ async fn stored(place: &mut Place) {
         workload.image.config.user = user.to_owned();
         if number == 1 {
             // Another service with ids of its own finds what the first one left, as if it were its own user's.
-            let read = Workload { mounts: mounts.clone(), ..place.shell("reads", "cat /data/file /data/a/part/x/y; rm -r /data/*; ls /data") };
+            let read = Workload {
+                mounts: mounts.clone(),
+                ..place.shell("reads", "cat /data/file /data/a/part/x/y; rm -r /data/*; ls /data")
+            };
             assert_eq!(place.output(&read).await, "one\ntwo\n");
             place.engine.remove(read.id).await.unwrap();
         }
         assert_eq!(place.output(&workload).await, format!("0 777\n{id} 644\n1\n"), "as {user:?}");
         let base = place.config.first_id;
         let files = on_disk(place);
-        assert!(files.len() > 4 && files.iter().all(|(_, owner, _)| (base..base + 65_536).contains(owner)), "{files:?}");
+        assert!(
+            files.len() > 4 && files.iter().all(|(_, owner, _)| (base..base + 65_536).contains(owner)),
+            "{files:?}"
+        );
         assert!(files.contains(&("file".to_owned(), base + id, 0o644)), "{files:?}");
     }
     // A program that would give its owner's rights gives none, also to another user of the same storage.
@@ -147,7 +153,10 @@ async fn links_in_storage(place: &mut Place) {
                   ln -s real near; mkdir real/in; ln -s / real/in/deep; echo done";
     let lays = Workload { mounts: vec![stored_at("/data", false, "", room)], ..place.shell("lays", script) };
     assert_eq!(place.output(&lays).await, "done\n");
-    for (number, subpath) in ["root", "root/etc", "up", "self", "self/etc", "near", "real/in/deep", "real/in/deep/etc"].into_iter().enumerate() {
+    for (number, subpath) in ["root", "root/etc", "up", "self", "self/etc", "near", "real/in/deep", "real/in/deep/etc"]
+        .into_iter()
+        .enumerate()
+    {
         let workload = Workload {
             mounts: vec![stored_at("/mnt", false, subpath, room)],
             ..place.shell(&format!("led-{number}"), "ls -a /mnt")

@@ -5,6 +5,7 @@ mod canary;
 mod canary_cores;
 mod canary_private;
 mod canary_search;
+mod compat;
 mod crosstalk;
 mod first_service;
 mod image;

@@ -37,11 +37,8 @@ fn place(project: ProjectId, room: RoomId, key: &RoomSecretRef) -> Context {
 }
 
 fn read(row: &SqliteRow) -> Result<RoomSecret, StoreError> {
-    let key = RoomSecretRef {
-        identity: row.text("identity")?,
-        id: row.text("id")?,
-        delegated_to: row.text("delegated_to")?,
-    };
+    let key =
+        RoomSecretRef { identity: row.text("identity")?, id: row.text("id")?, delegated_to: row.text("delegated_to")? };
     Ok(RoomSecret { key, kind: row.text("kind")?, name: row.text("name")? })
 }
 

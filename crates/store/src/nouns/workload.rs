@@ -149,11 +149,11 @@ impl Tx {
         Ok(())
     }
 
-    /// Records what became of it.
+    /// Records what became of it; false when it was forgotten meanwhile.
     ///
     /// # Errors
-    /// When it is not there.
-    pub async fn save_workload(&mut self, id: WorkloadId, update: &WorkloadUpdate<'_>) -> Result<(), StoreError> {
+    /// What the database says.
+    pub async fn save_workload(&mut self, id: WorkloadId, update: &WorkloadUpdate<'_>) -> Result<bool, StoreError> {
         let failed = self.failed("");
         let done = sqlx::query(
             "UPDATE workloads SET state = $1, image = COALESCE($2, image), attempt = $3, restarts = $4, exit_code = $5, \
@@ -169,7 +169,7 @@ impl Tx {
         .execute(self.db())
         .await
         .map_err(failed)?;
-        one_row(&done, "workload")
+        Ok(done.rows_affected() == 1)
     }
 
     /// Records that it is launched anew by hand: another manifest, other versions, an image that was proven anew.

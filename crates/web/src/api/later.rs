@@ -40,12 +40,12 @@ const NOUNS: [(&str, &str, &str); 30] = later! {
     "/accounts/projects/{project}/rooms/{room}/routes" "routes";
     "/accounts/projects/{project}/rooms/{room}/external-oauth" "OAuth clients";
     "/accounts/projects/{project}/rooms/{room}/feeds" "feeds";
+    "/accounts/projects/{project}/rooms/{room}/scheduled-tasks" "scheduled tasks";
     "/accounts/projects/{project}/rooms/{room}/secrets" "room secrets by REST";
     "/projects/{project}/storage" "storage";
     "/shares" "shares";
     "/pricing" "billing";
     "/mcp" "discovery of MCP servers";
-    "/api/participant-token" "checking tokens for others";
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -58,11 +58,12 @@ pub(super) fn routes() -> Vec<Route> {
     }
     let handler = |state: State<WebState>, request: Request| refuse(state, request, "making projects with a key");
     routes.push(Route::post("/accounts/projects", handler).summary("Not offered").needs_credential().later());
-    // Signing in brings no bearer credential; what a deployment is like is asked before it.
+    // These are asked without a credential.
     for (path, what) in [
         ("/oauth/authorize", "browser sign-in"),
         ("/oauth/token", "browser sign-in"),
         ("/config", "the description of the deployment"),
+        ("/api/participant-token/validate", "checking tokens for others"),
     ] {
         routes.push(Route::any(path, move || async move { not_offered(what) }).summary("Not offered").later());
     }

@@ -93,7 +93,7 @@ fn projects() -> Group {
                 ("request_id", about("Under which the server's log knows the request")),
             ]),
         ),
-        ("Project", object([("id", id()), ("name", text())])),
+        ("Project", object([("id", id()), ("name", text()), ("project_key", id())])),
         ("ProjectList", object([("projects", list_of("Project"))])),
         ("ProjectStatus", object([("enabled", flag())])),
         ("RoleAnswer", object([("role", role())])),
@@ -202,6 +202,7 @@ fn secrets() -> Group {
                 ("updated_at?", time()),
                 ("updated_by?", text()),
                 ("used_by?", texts()),
+                ("data_base64?", about("`data` as base64 of its JSON text")),
             ]),
         ),
         ("SecretList", object([("secrets", list_of("SecretItem"))])),
@@ -251,6 +252,7 @@ fn services() -> Group {
                 ("metadata", any_object()),
                 ("agents?", json!({"type": "array", "items": {"type": "object"}})),
                 ("ports?", json!({"type": "array", "items": {"type": "object"}})),
+                ("files?", about("Not offered")),
                 ("container?", any_object()),
                 ("external?", any_object()),
             ]),
@@ -413,7 +415,7 @@ mod tests {
     fn projects_and_keys_are_as_documented() {
         let (id, project) = (ApiKeyId::from_uuid(Uuid::nil()), ProjectId::from_uuid(Uuid::nil()));
         let (role, bind, name) = (Role::Admin, true, String::new);
-        compare("Project", wire::Project { id: project, name: name() });
+        compare("Project", wire::Project::new(project, name()));
         compare("ProjectList", wire::ProjectList { projects: vec![] });
         compare("RoleAnswer", wire::RoleAnswer { role });
         let value = SecretText::default();
@@ -456,8 +458,14 @@ mod tests {
                 warnings: vec![text()],
             },
         );
-        let detail =
-            wire::SecretDetail { version: 1, created_at: TIME, updated_at: TIME, updated_by: text(), used_by: vec![] };
+        let detail = wire::SecretDetail {
+            version: 1,
+            created_at: TIME,
+            updated_at: TIME,
+            updated_by: text(),
+            used_by: vec![],
+            data_base64: text(),
+        };
         compare("SecretItem", wire::SecretItem { id, name, kind, data: Default::default(), detail: Some(detail) });
         compare("SecretList", wire::SecretList { secrets: vec![] });
         compare("SecretVersions", wire::SecretVersions { versions: vec![] });

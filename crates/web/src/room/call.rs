@@ -1,7 +1,10 @@
 //! A request of a participant, in whichever of the two ways it was made: as a message whose type is the operation, or as
 //! the call of a tool (`room.invoke_tool`), which may stream both ways.
 
-use meshkeep_core::{Refusal, wire::{packet::Message, payload::Payload}};
+use meshkeep_core::{
+    Refusal,
+    wire::{packet::Message, payload::Payload},
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;

@@ -25,9 +25,9 @@ use axum::{Router, response::Redirect, routing::get};
 
 pub(crate) use assets::FOREVER;
 pub(crate) use frame::{CSP, error_page};
-pub(crate) use visit::is_cookie;
 use pages::PageRoute;
 pub use pages::{PageInfo, PageNeeds};
+pub(crate) use visit::is_cookie;
 
 use crate::state::WebState;
 

@@ -41,7 +41,8 @@ pub fn body(route: &RouteInfo, name: &str) -> (&'static str, Body) {
         }
         Some("ServiceSpec") => json(manifest(name, json!({}))),
         Some("TemplateWrite") => {
-            let template = "version: v1\nkind: ServiceTemplate\nmetadata: {name: a}\ncontainer: {image: '{{ image }}'}\n";
+            let template =
+                "version: v1\nkind: ServiceTemplate\nmetadata: {name: a}\ncontainer: {image: '{{ image }}'}\n";
             json(json!({"template": template, "values": {"image": "127.0.0.1:1/a"}}))
         }
         Some("RoomCreate") => json(json!({"name": name})),

@@ -13,10 +13,11 @@ use crate::{
 };
 
 /// Members that are called like something that is to be kept, by the schema that has them, and why they may be there.
-const NAMED_LIKE_VALUES: [(&str, &str, &str); 4] = [
+const NAMED_LIKE_VALUES: [(&str, &str, &str); 5] = [
     ("ApiKeyCreated", "value", "a key is shown once, to who makes it"),
     ("Connected", "jwt", "a token is what was asked for"),
     ("Event", "data", "names, counts and reasons"),
+    ("SecretItem", "data_base64", "the same mask, for newer clients"),
     ("SecretItem", "data", "the mask; values only for an admin with reveal=true"),
 ];
 

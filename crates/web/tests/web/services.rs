@@ -61,8 +61,14 @@ async fn what_a_manifest_cannot_be_is_named() {
         (of("secrets", json!(["weather-api"])), vec!["container.secrets[0]"]),
         (of("api_key", json!({"role": "user", "name": "k"})), vec!["container.api_key.role", "admin"]),
         (of("storage", json!({"room": [{"path": "x"}]})), vec!["container.storage.room[0].path"]),
-        (of("storage", json!({"images": [{"path": "/x", "image": "UPPER/x"}]})), vec!["container.storage.images[0].image"]),
-        (of("environment", json!([{"name": "A", "token": {"identity": ""}}])), vec!["container.environment[0].token.identity"]),
+        (
+            of("storage", json!({"images": [{"path": "/x", "image": "UPPER/x"}]})),
+            vec!["container.storage.images[0].image"],
+        ),
+        (
+            of("environment", json!([{"name": "A", "token": {"identity": ""}}])),
+            vec!["container.environment[0].token.identity"],
+        ),
         (of("storage", json!({"empty_dirs": [{"path": "/proc/x"}]})), vec!["container.storage.empty_dirs[0].path"]),
         (of("storage", json!({"files": [{"path": "x", "text": ""}]})), vec!["container.storage.files[0].path"]),
         (manifest("we ather", json!({})), vec!["metadata.name"]),
@@ -166,7 +172,8 @@ async fn templates_become_services_and_show_no_obscure_value() {
         assert_eq!(changed.json()["metadata"]["name"], "w-rome");
         let read = app.admin("GET", &one, Value::Null).await.ok(200);
         let listed = app.admin("GET", all, Value::Null).await.ok(200);
-        let manifest = app.admin("GET", &format!("/services/{}/manifest", one.rsplit('/').next().unwrap()), Value::Null).await;
+        let manifest =
+            app.admin("GET", &format!("/services/{}/manifest", one.rsplit('/').next().unwrap()), Value::Null).await;
         for reply in [&made, &changed, &read, &listed, &manifest] {
             assert!(!reply.body.contains("hunter2"), "{}", reply.body);
         }
@@ -236,7 +243,9 @@ async fn a_key_of_the_api_takes_an_admin_and_a_participants_secret_the_bind_righ
         (key, "container.api_key"),
         (json!({"storage": {"project": [{"path": "/x", "read_only": false}]}}), "container.storage.project"),
     ] {
-        app.admin("POST", "/rooms/lobby/services", manifest("r", container)).await.refused(400, &[member, "room service"]);
+        app.admin("POST", "/rooms/lobby/services", manifest("r", container))
+            .await
+            .refused(400, &[member, "room service"]);
     }
     app.end().await;
 }

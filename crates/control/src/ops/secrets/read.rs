@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use meshkeep_core::{
     Refusal, RefusalKind, SecretText,
     access::Action,
@@ -11,6 +12,7 @@ use meshkeep_core::{
     wire::{self, SecretDetail, SecretItem, SecretRevealed, VersionChanges},
 };
 use meshkeep_store::{Secret, SecretSummary, ServiceRef, Tx};
+use serde_json::json;
 
 use crate::{
     Caller, Control,
@@ -154,9 +156,12 @@ fn changes(before: &Entries, after: &Entries) -> VersionChanges {
 
 fn item(secret: Secret, users: Option<&[(SecretId, ServiceRef)]>) -> SecretItem {
     let Secret { id, name, kind, version, summary, created_at, updated_at, updated_by, .. } = secret;
-    let detail =
-        users.map(|users| SecretDetail { version, created_at, updated_at, updated_by, used_by: users_of(id, users) });
-    SecretItem { id, name, kind, data: shown(summary), detail }
+    let data = shown(summary);
+    let detail = users.map(|users| {
+        let data_base64 = BASE64_STANDARD.encode(json!(data).to_string());
+        SecretDetail { version, created_at, updated_at, updated_by, used_by: users_of(id, users), data_base64 }
+    });
+    SecretItem { id, name, kind, data, detail }
 }
 
 fn shown(summary: SecretSummary) -> BTreeMap<String, String> {

@@ -91,7 +91,8 @@ impl Control {
         service: Service,
         all: &[Workload],
     ) -> Result<Workload, Refusal> {
-        let place = plan::free_place(all.iter().map(|workload| (&workload.service_name, workload.place)), &service.name)?;
+        let place =
+            plan::free_place(all.iter().map(|workload| (&workload.service_name, workload.place)), &service.name)?;
         let (recipe, missing) = Recipe::newest(tx, session.project, service.spec).await.map_err(refused)?;
         let mut workload = Workload {
             id: WorkloadId::from_uuid(service.id.as_uuid()),

@@ -103,7 +103,11 @@ pub(super) async fn environment(
     let tokens: Vec<_> = checked.tokens.iter().map(|(name, _)| unknown(name)).collect();
     let room_secrets: Vec<_> = checked.room_secrets.iter().map(|(name, ..)| unknown(name)).collect();
     let own = [("MESHAGENT_TOKEN", !checked.calls.is_empty()), ("MESHAGENT_API_KEY", checked.api_key.is_some())];
-    let issued: Vec<_> = own.iter().filter(|(_, is_there)| *is_there).filter_map(|(name, _)| Some(unknown(&name.parse().ok()?))).collect();
+    let issued: Vec<_> = own
+        .iter()
+        .filter(|(_, is_there)| *is_there)
+        .filter_map(|(name, _)| Some(unknown(&name.parse().ok()?)))
+        .collect();
     let sources = Sources {
         platform,
         issued: &issued,

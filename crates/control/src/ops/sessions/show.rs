@@ -41,7 +41,9 @@ pub(super) fn session(
         .map(|all| all.into_iter().map(|recorded| Whole::of(newer(&recorded), recorded, session.ended_at)).collect());
     let state = match &workloads {
         _ if !is_active => SessionState::Ended,
-        Some(workloads) => session_state(workloads.iter().filter(|whole| whole.recorded.asked.is_none()).map(|whole| &whole.newer.state)),
+        Some(workloads) => session_state(
+            workloads.iter().filter(|whole| whole.recorded.asked.is_none()).map(|whole| &whole.newer.state),
+        ),
         None => session_state(&live.states(session.id)),
     };
     wire::Session {

@@ -46,7 +46,11 @@ pub(super) fn mount_all(launch: &Launch, user_namespace: impl AsFd) -> Result<Ve
 }
 
 /// These layers as mounts that are not attached yet.
-pub(super) fn mount_each(layers: &[PathBuf], force_loop: bool, user_namespace: impl AsFd) -> Result<Vec<OwnedFd>, Fault> {
+pub(super) fn mount_each(
+    layers: &[PathBuf],
+    force_loop: bool,
+    user_namespace: impl AsFd,
+) -> Result<Vec<OwnedFd>, Fault> {
     let mut by_loop = force_loop;
     let mut mounts = Vec::with_capacity(layers.len());
     for path in layers {

@@ -42,7 +42,17 @@ pub(super) const FILES: &str = "/files";
 const SMALL: u64 = 16 << 20;
 
 const DIRECTORIES: [&str; 12] = [
-    "proc", "dev", "sys", "sys/fs", "sys/fs/cgroup", "bundle", "bundle/rootfs", "state", "files", "volumes", "layers",
+    "proc",
+    "dev",
+    "sys",
+    "sys/fs",
+    "sys/fs/cgroup",
+    "bundle",
+    "bundle/rootfs",
+    "state",
+    "files",
+    "volumes",
+    "layers",
     "upper",
 ];
 

@@ -182,7 +182,9 @@ impl Supervisor {
     fn serve(&mut self, ready: &[bool], pidfd: BorrowedFd<'_>, door: &mut Door) -> io::Result<()> {
         let mut stops = Vec::new();
         let mut staying = Vec::with_capacity(self.servers.len());
-        for (mut server, is_ready) in std::mem::take(&mut self.servers).into_iter().zip(ready.iter().copied().chain(std::iter::repeat(false))) {
+        for (mut server, is_ready) in
+            std::mem::take(&mut self.servers).into_iter().zip(ready.iter().copied().chain(std::iter::repeat(false)))
+        {
             let mut commands = Vec::new();
             // One that has gone, or that speaks nonsense, is let go.
             if is_ready && server.read(&mut commands).is_err() {

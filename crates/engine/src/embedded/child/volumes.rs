@@ -85,7 +85,8 @@ fn directory(launch: &Launch, path: &Path, subpath: &str, owners: &OwnedFd) -> R
 /// A directory below `root`. With an owner what is missing is made; a link leads nowhere.
 fn part(root: &OwnedFd, subpath: &str, owner: Option<u32>) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+    let resolve =
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
     let mut at = root.try_clone()?;
     for name in subpath.split('/').filter(|name| !name.is_empty()) {
         at = match (openat2(&at, name, flags, Mode::empty(), resolve), owner) {
@@ -95,7 +96,8 @@ fn part(root: &OwnedFd, subpath: &str, owner: Option<u32>) -> io::Result<OwnedFd
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(error) => return Err(error.into()),
                 }
-                let made = openat2(&at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), resolve)?;
+                let made =
+                    openat2(&at, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), resolve)?;
                 fchown(&made, Some(Uid::from_raw(owner)), Some(Gid::from_raw(owner)))?;
                 // Whatever user the service runs as.
                 fchmod(&made, Mode::from_raw_mode(0o777))?;

@@ -31,9 +31,7 @@ fn said(input: &Input) -> Result<(&str, Value, Vec<u8>), Refusal> {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let kind = input.text("type")?;
     let message = match input.maybe_text("message_json") {
-        Some(text) => {
-            serde_json::from_str(text).map_err(|_| Refusal::invalid("message_json", "is not JSON"))?
-        }
+        Some(text) => serde_json::from_str(text).map_err(|_| Refusal::invalid("message_json", "is not JSON"))?,
         None => input.header.get("message").cloned().unwrap_or_else(|| json!({})),
     };
     let attachment = match input.maybe_text("attachment_base64") {

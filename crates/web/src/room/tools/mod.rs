@@ -55,7 +55,8 @@ pub(super) async fn answer(member: Arc<Member>, call: Call, input: mpsc::Receive
 
 /// In the protocol's own words: an operation that this server does not know, or does not offer.
 fn not_offered(call: &Call) -> Refusal {
-    let name = |text: &str| text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(64).collect::<String>();
+    let name =
+        |text: &str| text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(64).collect::<String>();
     let message = format!("`{}.{}` is not offered by this server", name(&call.toolkit), name(&call.tool));
     Refusal::new(RefusalKind::Invalid, "not_offered", message)
         .hint("it offers services, containers, messaging, developer and secrets")

@@ -21,7 +21,6 @@ use rustix::{
 };
 
 use super::{
-    Command, Ours,
     super::{
         super::{
             proto::exec::{self, HEAD, MAX},
@@ -30,6 +29,7 @@ use super::{
         fault::{Doing, Fault},
         output::wait,
     },
+    Command, Ours,
 };
 
 /// Bytes read from a stream at once.
@@ -83,16 +83,7 @@ impl<'a> Talk<'a> {
             ioctl_fionbio(file, true)?;
         }
         let outputs = [(exec::STANDARD, Some(stdout)), (exec::ERROR, stderr)];
-        Ok(Self {
-            stream,
-            handle,
-            stdin,
-            outputs,
-            terminal,
-            received: Vec::new(),
-            waiting: Vec::new(),
-            closing: false,
-        })
+        Ok(Self { stream, handle, stdin, outputs, terminal, received: Vec::new(), waiting: Vec::new(), closing: false })
     }
 
     fn run(&mut self, pid: i32) -> io::Result<()> {
@@ -221,12 +212,8 @@ impl<'a> Talk<'a> {
 
 fn resize(terminal: Option<&File>, body: &[u8]) {
     let (Some(terminal), Ok([a, b, c, d])) = (terminal, <[u8; 4]>::try_from(body)) else { return };
-    let size = Winsize {
-        ws_col: u16::from_be_bytes([a, b]),
-        ws_row: u16::from_be_bytes([c, d]),
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
+    let size =
+        Winsize { ws_col: u16::from_be_bytes([a, b]), ws_row: u16::from_be_bytes([c, d]), ws_xpixel: 0, ws_ypixel: 0 };
     // A terminal that cannot have this size keeps the one it has.
     let _ = tcsetwinsize(terminal, size);
 }

@@ -26,7 +26,6 @@ use rustix::{
 };
 
 use super::{
-    Door, Theirs,
     super::{
         super::{
             cgroups::Hierarchies,
@@ -36,6 +35,7 @@ use super::{
         executor::Exec,
         fault::{Doing, Fault},
     },
+    Door, Theirs,
 };
 
 /// Joins the container and forks the command's process, whose id goes to `ids`. Returns only why it could not.
