@@ -48,6 +48,8 @@ def value(of, depth=0):
         return of.model_construct(**{name: value(field.annotation, depth + 1) for name, field in needed.items()})
     if inspect.isclass(of) and of.__module__.startswith("pyarrow"):
         return arrow(of.__name__)
+    if inspect.isabstract(of):
+        return value(of.__subclasses__()[0], depth)
     if inspect.isclass(of):
         return of(**arguments(of.__init__, {}))
     return "x"
