@@ -205,7 +205,7 @@ async def services(client, pull, keys):
     def id_of(answer):
         return answer if isinstance(answer, str) else answer.id
 
-    told = "echo told $WALKED | tr a-z A-Z; exec sleep 1000"
+    told = 'trap "exit 0" TERM; echo told $WALKED | tr a-z A-Z; sleep 1000 & wait'
     spec = service("walker", pull_secret=pull, secrets=[keys], command=f"sh -c '{told}'")
     made = id_of(await client.create_service(project_id=PROJECT, service=spec))
     spec.id = made
