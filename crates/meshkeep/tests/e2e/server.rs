@@ -129,6 +129,17 @@ impl Server {
         text(&output.stdout)
     }
 
+    /// What the API answers to a POST of this JSON.
+    pub fn post(&self, path: &str, body: &Value) -> Value {
+        let url = format!("{}/accounts/projects/{}{path}", self.url, self.project);
+        let header = format!("Authorization: Bearer {}", self.key);
+        let config = format!("url = \"{url}\"\nheader = \"{header}\"\nheader = \"Content-Type: application/json\"\n");
+        let data = body.to_string();
+        let output = run(Command::new("curl").args(["-sS", "-f", "-K", "-", "--data-binary", &data]), &config);
+        assert!(output.status.success(), "{path}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
     /// All that the server has said, over all its lives.
     pub fn said(&self) -> String {
         let now = self.program.as_ref().map(Running::said).unwrap_or_default();

@@ -29,7 +29,7 @@ use serde_json::json;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -86,6 +86,11 @@ fn no_websocket() -> ApiError {
         .hint("connect with a MeshAgent client, or with any websocket client")
 }
 
+fn too_many() -> Refusal {
+    let message = format!("{UNDER_WAY} requests of this connection are under way");
+    Refusal::new(RefusalKind::Unavailable, "over_a_limit", message)
+}
+
 /// Why a connection ends.
 enum End {
     /// The other side has left, or is gone.
@@ -105,6 +110,7 @@ struct Conversation {
     out: Out,
     /// Each answers its request and says its number.
     tasks: JoinSet<u64>,
+    /// Numbers of requests that are not answered; a client may give one number twice.
     under_way: BTreeSet<u64>,
     /// Calls that take more input, by their id.
     inputs: HashMap<String, mpsc::Sender<Chunk>>,
@@ -165,7 +171,13 @@ impl Conversation {
                     match frame {
                         Some(Ok(Frame::Binary(packet))) => match assembler.push(&packet) {
                             Ok(None) => {}
-                            Ok(Some(message)) => self.take(call::read(message)).await,
+                            // What is answered to one that does not read waits; its end does not.
+                            Ok(Some(message)) => tokio::select! {
+                                () = self.take(call::read(message)) => {}
+                                () = closed.cancelled() => return End::Closed,
+                                () = stopping.cancelled() => return End::Stopping,
+                                () = sleep(GONE) => return End::Left,
+                            },
                             Err(error) => {
                                 tracing::debug!(%error, "a participant sent what is no packet");
                                 return End::Nonsense("a frame was no packet of the room protocol");
@@ -217,10 +229,8 @@ impl Conversation {
         if let Some(answer) = tools::at_once(&self.member, &call) {
             return self.out.reply(id, answer.unwrap_or_else(|refusal| refused(&refusal))).await;
         }
-        if self.under_way.len() >= UNDER_WAY {
-            let message = format!("{UNDER_WAY} requests of this connection are under way");
-            let refusal = Refusal::new(RefusalKind::Unavailable, "over_a_limit", message);
-            return self.out.reply(id, refused(&refusal)).await;
+        if self.tasks.len() >= UNDER_WAY {
+            return self.out.reply(id, refused(&too_many())).await;
         }
         let input = self.input_of(&call);
         self.under_way.insert(id);
@@ -261,6 +271,9 @@ impl Conversation {
             // The client waits for the answer before it sends the next part, so the order stays.
             Err(mpsc::error::TrySendError::Full(chunk)) => {
                 let (Some(input), out) = (self.inputs.get(call).cloned(), self.out.clone()) else { return };
+                if self.tasks.len() >= UNDER_WAY {
+                    return self.out.reply(id, refused(&too_many())).await;
+                }
                 self.under_way.insert(id);
                 self.tasks.spawn(async move {
                     let _ = input.send(chunk).await;
