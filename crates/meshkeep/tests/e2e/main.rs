@@ -20,6 +20,7 @@ mod refusals;
 mod registry;
 mod rolling;
 mod rooms;
+mod rooms_load;
 mod server;
 mod studio;
 mod survival;
