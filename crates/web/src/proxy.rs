@@ -9,10 +9,7 @@ use axum::{
     extract::{FromRef as _, FromRequestParts as _, Request, State},
     response::{IntoResponse as _, Response},
 };
-use http::{
-    HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header,
-    uri::{Authority, PathAndQuery, Scheme},
-};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, uri::PathAndQuery};
 use hyper::{client::conn::http1, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use meshkeep_control::{Control, Origin, Published};
@@ -97,7 +94,7 @@ async fn pass(State(state): State<WebState>, request: Request) -> Result<Respons
 
     let upgrade = parts.extensions.remove::<OnUpgrade>();
     let protocol = parts.headers.get(header::UPGRADE).cloned().filter(|_| upgrade.is_some());
-    parts.uri = at_service(&parts.uri, published);
+    parts.uri = at_service(&parts.uri);
     cleaned(&mut parts.headers, published, &address, protocol.as_ref());
     let response = send(published, http::Request::from_parts(parts, body)).await?;
     Ok(answer(response, upgrade))
@@ -110,15 +107,12 @@ fn named(path: &str) -> Option<(String, u16)> {
     Some((service.to_owned(), port.parse().ok()?))
 }
 
-/// What is asked of the service: its own part of the path, unchanged.
-fn at_service(uri: &Uri, published: Published) -> Uri {
+/// What is asked of the service: its own part of the path, unchanged, and in the form that origins are asked in (RFC
+/// 9112, section 3.2.1); not all services know the form for proxies.
+fn at_service(uri: &Uri) -> Uri {
     let path = own_part(uri.path()).filter(|path| !path.is_empty()).unwrap_or("/");
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let mut parts = http::uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
-    parts.authority = published.address.to_string().parse::<Authority>().ok();
-    parts.path_and_query = PathAndQuery::try_from(format!("{path}{query}")).ok();
-    Uri::from_parts(parts).unwrap_or_default()
+    PathAndQuery::try_from(format!("{path}{query}")).map(Uri::from).unwrap_or_default()
 }
 
 fn cleaned(headers: &mut HeaderMap, published: Published, from: &str, protocol: Option<&HeaderValue>) {

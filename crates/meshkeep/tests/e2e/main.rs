@@ -16,6 +16,7 @@ mod loops;
 mod own_address;
 mod participant;
 mod process;
+mod published;
 mod refusals;
 mod registry;
 mod rolling;
