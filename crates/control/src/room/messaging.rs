@@ -61,11 +61,10 @@ impl Member {
     /// Writes to the developers' log: those that read it now are told, it is kept nowhere.
     ///
     /// # Errors
-    /// `Forbidden`.
+    /// `Forbidden`; `Invalid` for what is too large.
     pub fn log(&self, kind: &str, data: &Value) -> Result<(), Refusal> {
         self.developer(|_| true)?;
-        self.control.context().presence.log(self.session, kind, data);
-        Ok(())
+        self.control.context().presence.log(self.session, kind, data)
     }
 
     /// Begins or ends reading the developers' log.

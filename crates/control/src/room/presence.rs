@@ -10,10 +10,17 @@ use std::{
 
 use meshkeep_core::{Refusal, RefusalKind, id::SessionId, wire::payload::Payload};
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
+/// KiB of events that may wait for one participant.
+const WAITING_KIB: u32 = 16 << 10;
+/// Bytes of one entry of the developers' log at most.
+const MAX_LOG: usize = 64 << 10;
+/// Entries of it that may wait for one reader.
+const LOG_WAITING: usize = 256;
 /// Events that may wait for one participant.
 const WAITING: usize = 1024;
 /// Participants of one session at most.
@@ -26,8 +33,16 @@ const MAX_ATTRIBUTES: usize = 64 << 10;
 pub struct RoomEvent {
     /// The message's type.
     pub kind: &'static str,
-    /// What it carries; shared by all that are told.
-    pub payload: Arc<Payload>,
+    /// What it carries, packed once; shared by all that are told.
+    pub data: Arc<Zeroizing<Vec<u8>>>,
+    /// Its room in an inbox, until it is dropped.
+    _held: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+impl RoomEvent {
+    fn new(kind: &'static str, payload: &Payload) -> Self {
+        Self { kind, data: Arc::new(payload.pack()), _held: None }
+    }
 }
 
 /// All seats of all running sessions.
@@ -55,6 +70,8 @@ struct Seat {
     watches: bool,
     /// Streams of the developers' log.
     readers: Vec<mpsc::Sender<(String, Value)>>,
+    /// Room for what waits, in KiB.
+    inbox: Arc<Semaphore>,
     events: mpsc::Sender<RoomEvent>,
     closed: CancellationToken,
 }
@@ -88,6 +105,7 @@ impl Presence {
             is_visible: false,
             watches: false,
             readers: Vec::new(),
+            inbox: Arc::new(Semaphore::new(WAITING_KIB as usize)),
             events,
             closed: closed.clone(),
         };
@@ -218,10 +236,12 @@ impl Presence {
     }
 
     /// Tells those that read the developers' log.
-    pub(super) fn log(&self, session: SessionId, kind: &str, data: &Value) {
+    pub(super) fn log(&self, session: SessionId, kind: &str, data: &Value) -> Result<(), Refusal> {
+        if kind.len() + data.to_string().len() > MAX_LOG {
+            return Err(Refusal::invalid("data", format!("is larger than {MAX_LOG} bytes")));
+        }
         self.with(session, |seats| {
-            let payload = Arc::new(Payload::of(json!({"type": kind, "data": data})));
-            let event = RoomEvent { kind: "developer.log", payload };
+            let event = RoomEvent::new("developer.log", &Payload::of(json!({"type": kind, "data": data})));
             for seat in seats.seats.values_mut() {
                 if seat.watches {
                     seat.send(&event);
@@ -230,11 +250,12 @@ impl Presence {
                 seat.readers.retain(|reader| reader.try_send((kind.to_owned(), data.clone())).is_ok());
             }
         });
+        Ok(())
     }
 
     /// A stream of the developers' log, until it is dropped or not read.
     pub(super) fn read_log(&self, session: SessionId, id: Uuid) -> mpsc::Receiver<(String, Value)> {
-        let (reader, lines) = mpsc::channel(WAITING);
+        let (reader, lines) = mpsc::channel(LOG_WAITING);
         self.with(session, |seats| {
             if let Some(seat) = seats.seats.get_mut(&id) {
                 seat.readers.retain(|reader| !reader.is_closed());
@@ -277,7 +298,10 @@ impl Seat {
     }
 
     fn send(&self, event: &RoomEvent) {
-        if self.events.try_send(event.clone()).is_err() {
+        let kib = u32::try_from(event.data.len() >> 10).unwrap_or(u32::MAX).saturating_add(1);
+        let held = Arc::clone(&self.inbox).try_acquire_many_owned(kib).ok().map(Arc::new);
+        let is_in = held.is_some() && self.events.try_send(RoomEvent { _held: held, ..event.clone() }).is_ok();
+        if !is_in {
             tracing::info!(participant = self.name, "a participant did not read what it was sent; it is disconnected");
             self.closed.cancel();
         }
@@ -286,7 +310,7 @@ impl Seat {
 
 fn said(from: Uuid, kind: &str, message: Value, data: &[u8]) -> RoomEvent {
     let header = json!({"from_participant_id": from, "type": kind, "message": message});
-    RoomEvent { kind: "messaging.send", payload: Arc::new(Payload::of(header).with(data)) }
+    RoomEvent::new("messaging.send", &Payload::of(header).with(data))
 }
 
 #[cfg(test)]
@@ -299,7 +323,7 @@ mod tests {
 
     fn kinds(taken: &mut Taken) -> Vec<String> {
         std::iter::from_fn(|| taken.events.try_recv().ok())
-            .map(|event| event.payload.header["type"].as_str().unwrap().to_owned())
+            .map(|event| Payload::unpack(&event.data).unwrap().header["type"].as_str().unwrap().to_owned())
             .collect()
     }
 
@@ -348,6 +372,22 @@ mod tests {
         }
         assert!(slow.closed.is_cancelled() && !quick.closed.is_cancelled());
         assert!(seen > WAITING);
+    }
+
+    #[test]
+    fn what_waits_for_one_has_a_bound_in_bytes() {
+        let (presence, room) = (Presence::default(), session());
+        let [writer, slow] = ["w", "s"].map(|name| presence.join(room, name, "user", true).unwrap());
+        [&writer, &slow].into_iter().for_each(|taken| presence.show(room, taken.id));
+        let large = vec![b'x'; 4 << 20];
+        for _ in 0..3 {
+            presence.broadcast(room, writer.id, "n", json!(0), &large);
+        }
+        assert!(!slow.closed.is_cancelled());
+        presence.broadcast(room, writer.id, "n", json!(0), &large);
+        assert!(slow.closed.is_cancelled(), "16 MiB and what is around them");
+        let large = json!("x".repeat(MAX_LOG));
+        assert_eq!(presence.log(room, "info", &large).unwrap_err().field, "data");
     }
 
     #[test]

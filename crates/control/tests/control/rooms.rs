@@ -7,7 +7,9 @@ use jsonwebtoken::Algorithm;
 use meshkeep_control::{
     ExecOutput, ImageCredential, Inbox, Member, Origin, RoomSecretAsked, RunContainer, Scope, Stage,
 };
-use meshkeep_core::{Refusal, RefusalKind, SecretText, access::Role, api_key::ApiKeyText, id::SessionId, wire};
+use meshkeep_core::{
+    Refusal, RefusalKind, SecretText, access::Role, api_key::ApiKeyText, id::SessionId, wire, wire::payload::Payload,
+};
 use meshkeep_engine::testing::Start;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -701,11 +703,12 @@ async fn messages_arrive_in_order_and_none_is_lost() {
                 let mut seen = std::collections::BTreeMap::<String, u64>::new();
                 while seen.len() < 19 || seen.values().any(|next| *next < 100) {
                     let event = tokio::time::timeout(PATIENCE, inbox.events.recv()).await.expect("it comes").unwrap();
-                    if event.payload.header["type"] == "n" {
-                        let from = event.payload.header["from_participant_id"].as_str().unwrap().to_owned();
+                    let header = Payload::unpack(&event.data).unwrap().header;
+                    if header["type"] == "n" {
+                        let from = header["from_participant_id"].as_str().unwrap().to_owned();
                         assert_ne!(from, own);
                         let next = seen.entry(from).or_default();
-                        assert_eq!(event.payload.header["message"].as_u64(), Some(*next), "in order, once");
+                        assert_eq!(header["message"].as_u64(), Some(*next), "in order, once");
                         *next += 1;
                     }
                 }

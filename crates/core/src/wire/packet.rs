@@ -100,11 +100,11 @@ fn begin(id: u64, body: &[u8]) -> Result<Partial, BadPacket> {
 }
 
 /// The packets of a message, in their order.
-pub fn packets(message: &Message) -> impl Iterator<Item = Vec<u8>> {
-    let count = u32::try_from(message.data.len().div_ceil(PACKET_DATA)).unwrap_or(u32::MAX);
-    let id = message.id.to_be_bytes();
-    let head = [&id[..], &[0; 4], &count.to_be_bytes(), message.kind.as_bytes()].concat();
-    let data = message.data.chunks(PACKET_DATA).zip(1_u32..);
+pub fn packets(id: u64, kind: &str, data: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let count = u32::try_from(data.len().div_ceil(PACKET_DATA)).unwrap_or(u32::MAX);
+    let id = id.to_be_bytes();
+    let head = [&id[..], &[0; 4], &count.to_be_bytes(), kind.as_bytes()].concat();
+    let data = data.chunks(PACKET_DATA).zip(1_u32..);
     std::iter::once(head).chain(data.map(move |(chunk, number)| [&id[..], &number.to_be_bytes(), chunk].concat()))
 }
 
@@ -114,13 +114,9 @@ mod tests {
 
     use super::*;
 
-    fn of(id: u64, kind: &str, data: &[u8]) -> Message {
-        Message { id, kind: kind.to_owned(), data: Zeroizing::new(data.to_vec()) }
-    }
-
     #[test]
     fn a_message_without_data_is_one_packet() {
-        let all: Vec<_> = packets(&of(7, "room_ready", b"")).collect();
+        let all: Vec<_> = packets(7, "room_ready", b"").collect();
         assert_eq!(all, [b"\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\0room_ready".to_vec()]);
         let message = Assembler::default().push(&all[0]).unwrap().unwrap();
         assert_eq!((message.id, message.kind.as_str(), message.data.len()), (7, "room_ready", 0));
@@ -128,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_cannot_come_next_is_refused() {
-        let two: Vec<_> = packets(&of(1, "a", &[9; 1500])).collect();
+        let two: Vec<_> = packets(1, "a", &[9; 1500]).collect();
         let push = |packets: &[&[u8]]| {
             let mut assembler = Assembler::default();
             packets.iter().map(|packet| assembler.push(packet)).collect::<Result<Vec<_>, _>>().map(drop).unwrap_err()
@@ -137,7 +133,7 @@ mod tests {
         assert_eq!(push(&[&two[1]]), BadPacket::Order);
         assert_eq!(push(&[&two[0], &two[0]]), BadPacket::Order);
         assert_eq!(push(&[&two[0], &two[2]]), BadPacket::Order);
-        let other: Vec<_> = packets(&of(2, "a", &[9; 1500])).collect();
+        let other: Vec<_> = packets(2, "a", &[9; 1500]).collect();
         assert_eq!(push(&[&two[0], &other[1]]), BadPacket::Message);
         let long = [&two[1][..], &[0; 1]].concat();
         assert_eq!(push(&[&two[0], &long]), BadPacket::Length);
@@ -154,7 +150,7 @@ mod tests {
         ) {
             let mut assembler = Assembler::default();
             for (id, kind, data) in &messages {
-                let all: Vec<_> = packets(&of(*id, kind, data)).collect();
+                let all: Vec<_> = packets(*id, kind, data).collect();
                 prop_assert!(all.iter().all(|packet| packet.len() <= MAX_FRAME));
                 let mut seen = None;
                 for packet in &all {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use meshkeep_core::wire::{
-    packet::{Assembler, Message, packets},
+    packet::{Assembler, packets},
     payload::Payload,
 };
 use serde_json::{Value, json};
@@ -66,8 +66,7 @@ impl Participant {
     /// Sends a request without waiting for its answer.
     pub async fn say(&mut self, kind: &str, header: Value) {
         self.next += 1;
-        let message = Message { id: self.next, kind: kind.to_owned(), data: Payload::of(header).pack() };
-        for packet in packets(&message) {
+        for packet in packets(self.next, kind, &Payload::of(header).pack()) {
             self.socket.feed(Frame::Binary(packet.into())).await.expect("it can be sent");
         }
         self.socket.flush().await.expect("it can be sent");

@@ -7,6 +7,7 @@ use meshkeep_core::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::sync::OwnedSemaphorePermit;
 use zeroize::Zeroizing;
 
 use crate::extract::fit;
@@ -40,6 +41,8 @@ pub(super) enum Via {
 pub(super) struct Input {
     pub(super) header: Map<String, Value>,
     pub(super) data: Zeroizing<Vec<u8>>,
+    /// Its part of what one connection may have under way, until it is dropped.
+    held: Option<OwnedSemaphorePermit>,
 }
 
 impl std::fmt::Debug for Input {
@@ -70,7 +73,7 @@ impl Input {
     }
 
     pub(super) fn of(payload: Payload) -> Self {
-        Self { header: payload.header, data: payload.data }
+        Self { header: payload.header, data: payload.data, held: None }
     }
 
     /// What a content holds: the object of JSON, the headers of bytes, a text as `text`.
@@ -78,11 +81,11 @@ impl Input {
         let inner = match content.get("type").and_then(Value::as_str) {
             Some("json") => content.remove("json"),
             Some("binary") => content.remove("headers"),
-            Some("text" | "file") => return Self { header: content, data },
+            Some("text" | "file") => return Self { header: content, data, held: None },
             _ => None,
         };
         let header = if let Some(Value::Object(header)) = inner { header } else { Map::new() };
-        Self { header, data }
+        Self { header, data, held: None }
     }
 }
 
@@ -97,6 +100,17 @@ pub(super) enum Incoming {
     Attributes(Map<String, Value>),
     /// A request that cannot be understood.
     Bad { id: u64, refusal: Refusal },
+}
+
+impl Incoming {
+    /// The same, which gives this back when it is dropped.
+    pub(super) fn holding(mut self, held: OwnedSemaphorePermit) -> Self {
+        match &mut self {
+            Self::Call(Call { input, .. }) | Self::Chunk { chunk: Chunk::Input(input), .. } => input.held = Some(held),
+            Self::Chunk { chunk: Chunk::Close, .. } | Self::Attributes(_) | Self::Bad { .. } => {}
+        }
+        self
+    }
 }
 
 /// A part of a stream.

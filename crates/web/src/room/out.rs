@@ -1,7 +1,5 @@
 //! What goes to one participant: answers, events and parts of streams, one whole message after the other.
 
-use std::sync::Arc;
-
 use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, stream::SplitSink};
@@ -9,7 +7,7 @@ use meshkeep_control::RoomEvent;
 use meshkeep_core::{
     Refusal, RefusalKind,
     wire::{
-        packet::{Message, packets},
+        packet::packets,
         payload::{Content, ErrorCode, Payload},
     },
 };
@@ -83,8 +81,8 @@ impl Writer {
         loop {
             let written = tokio::select! {
                 outgoing = self.outgoing.recv() => match outgoing {
-                    Some(Outgoing::Reply(id, content)) => self.message(id, "__response__", &content.into_payload()).await,
-                    Some(Outgoing::Event(kind, payload)) => self.numbered(kind, &payload).await,
+                    Some(Outgoing::Reply(id, content)) => self.message(id, "__response__", &content.into_payload().pack()).await,
+                    Some(Outgoing::Event(kind, payload)) => self.numbered(kind, &payload.pack()).await,
                     Some(Outgoing::Ping) => self.sink.send(Frame::Ping(Bytes::new())).await,
                     Some(Outgoing::Close(code, why)) => {
                         let close = CloseFrame { code, reason: why.into() };
@@ -94,10 +92,8 @@ impl Writer {
                     }
                     None => return,
                 },
-                Some(RoomEvent { kind, payload }) = self.events.recv() => {
-                    let payload: Arc<Payload> = payload;
-                    self.numbered(kind, &payload).await
-                }
+                // What it takes of the inbox is free again when it is written.
+                Some(event) = self.events.recv() => self.numbered(event.kind, &event.data).await,
             };
             if written.is_err() {
                 return;
@@ -105,14 +101,13 @@ impl Writer {
         }
     }
 
-    async fn numbered(&mut self, kind: &str, payload: &Payload) -> Result<(), axum::Error> {
+    async fn numbered(&mut self, kind: &str, data: &[u8]) -> Result<(), axum::Error> {
         self.next += 1;
-        self.message(self.next, kind, payload).await
+        self.message(self.next, kind, data).await
     }
 
-    async fn message(&mut self, id: u64, kind: &str, payload: &Payload) -> Result<(), axum::Error> {
-        let message = Message { id, kind: kind.to_owned(), data: payload.pack() };
-        for packet in packets(&message) {
+    async fn message(&mut self, id: u64, kind: &str, data: &[u8]) -> Result<(), axum::Error> {
+        for packet in packets(id, kind, data) {
             self.sink.feed(Frame::Binary(packet.into())).await?;
         }
         self.sink.flush().await

@@ -20,14 +20,14 @@ use meshkeep_core::{
     Refusal, RefusalKind, SecretText,
     name::RoomName,
     wire::{
-        packet::{Assembler, MAX_FRAME},
+        packet::{Assembler, MAX_FRAME, Message},
         payload::{Content, Payload},
     },
 };
 use serde::Deserialize;
 use serde_json::json;
 use tokio::{
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
@@ -52,7 +52,9 @@ const QUIET: Duration = Duration::from_secs(20);
 /// and one that was silent for so long is gone.
 const GONE: Duration = Duration::from_secs(50);
 /// Requests of one connection that may be under way.
-const UNDER_WAY: usize = 256;
+const UNDER_WAY: usize = 128;
+/// KiB that they may hold together; four of the largest messages.
+const UNDER_WAY_KIB: u32 = 16 << 10;
 /// How long the last words may take to be written.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Parts of a stream of input that may wait.
@@ -87,7 +89,7 @@ fn no_websocket() -> ApiError {
 }
 
 fn too_many() -> Refusal {
-    let message = format!("{UNDER_WAY} requests of this connection are under way");
+    let message = format!("{UNDER_WAY} requests of this connection are under way, or {UNDER_WAY_KIB} KiB");
     Refusal::new(RefusalKind::Unavailable, "over_a_limit", message)
 }
 
@@ -112,6 +114,8 @@ struct Conversation {
     tasks: JoinSet<u64>,
     /// Numbers of requests that are not answered; a client may give one number twice.
     under_way: BTreeSet<u64>,
+    /// For what is under way, in KiB.
+    room: Arc<Semaphore>,
     /// Calls that take more input, by their id.
     inputs: HashMap<String, mpsc::Sender<Chunk>>,
 }
@@ -123,8 +127,14 @@ impl Conversation {
         let (out, writer) = Writer::new(sink, events);
         let mut writer = tokio::spawn(writer.run());
         let abort = writer.abort_handle();
-        let mut conversation =
-            Self { member, out, tasks: JoinSet::new(), under_way: BTreeSet::new(), inputs: HashMap::new() };
+        let mut conversation = Self {
+            member,
+            out,
+            tasks: JoinSet::new(),
+            under_way: BTreeSet::new(),
+            room: Arc::new(Semaphore::new(UNDER_WAY_KIB as usize)),
+            inputs: HashMap::new(),
+        };
         conversation.greet().await;
         let end = tokio::select! {
             end = conversation.listen(stream, &closed, &stopping) => end,
@@ -173,7 +183,7 @@ impl Conversation {
                             Ok(None) => {}
                             // What is answered to one that does not read waits; its end does not.
                             Ok(Some(message)) => tokio::select! {
-                                () = self.take(call::read(message)) => {}
+                                () = self.message(message) => {}
                                 () = closed.cancelled() => return End::Closed,
                                 () = stopping.cancelled() => return End::Stopping,
                                 () = sleep(GONE) => return End::Left,
@@ -207,6 +217,14 @@ impl Conversation {
                 () = closed.cancelled() => return End::Closed,
                 () = stopping.cancelled() => return End::Stopping,
             }
+        }
+    }
+
+    async fn message(&mut self, message: Message) {
+        let (id, kib) = (message.id, u32::try_from(message.data.len() >> 10).unwrap_or(u32::MAX).saturating_add(1));
+        match Arc::clone(&self.room).try_acquire_many_owned(kib) {
+            Ok(held) => self.take(call::read(message).holding(held)).await,
+            Err(_) => self.out.reply(id, refused(&too_many())).await,
         }
     }
 
