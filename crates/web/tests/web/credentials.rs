@@ -57,8 +57,9 @@ async fn only_one_good_bearer_credential_is_believed() {
 #[tokio::test]
 async fn a_key_sees_its_own_project_only() {
     let app = App::new().await;
+    let other = app.other_project.to_string();
     let list = app.call(Who::Stranger, "GET", "/accounts/projects", Body::empty()).await.ok(200).json();
-    assert_eq!(list, json!({"projects": [{"id": app.other_project.to_string(), "name": "other"}]}));
+    assert_eq!(list, json!({"projects": [{"id": other, "name": "other", "project_key": other}]}));
     assert_eq!(app.admin("GET", "", Value::Null).await.ok(200).json()["name"], "acme");
     assert_eq!(app.admin("GET", "/status", Value::Null).await.ok(200).json(), json!({"enabled": true}));
     for (who, role) in [(Who::Member, "member"), (Who::Developer, "developer"), (Who::Admin, "admin")] {

@@ -19,6 +19,8 @@ use crate::studio::fields::Fields;
 pub(crate) struct Variable {
     pub name: String,
     pub value: String,
+    /// A token or a participant's secret that stands in the value's place, as JSON. It is changed as YAML.
+    pub rest: String,
 }
 
 /// One row of `ports`.
@@ -79,11 +81,7 @@ impl ServiceForm {
             image: container.image,
             pull_secret: container.pull_secret.unwrap_or_default(),
             secrets: container.secrets,
-            environment: container
-                .environment
-                .into_iter()
-                .map(|entry| Variable { name: entry.name, value: entry.value.unwrap_or_default() })
-                .collect(),
+            environment: container.environment.into_iter().map(Variable::of).collect(),
             command: container.command.unwrap_or_default(),
             working_dir: container.working_dir.unwrap_or_default(),
             ports: spec.ports.iter().map(Port::of).collect(),
@@ -120,7 +118,8 @@ impl ServiceForm {
             secrets: column("secret").filter(|id| !id.is_empty()).collect(),
             environment: column("env_name")
                 .zip(column("env_value"))
-                .map(|(name, value)| Variable { name, value: value.replace("\r\n", "\n") })
+                .zip(column("env_rest"))
+                .map(|((name, value), rest)| Variable { name, value: value.replace("\r\n", "\n"), rest })
                 .collect(),
             command: text("command"),
             working_dir: text("working_dir"),
@@ -168,7 +167,7 @@ impl ServiceForm {
         container.pull_secret = stated(&self.pull_secret);
         container.secrets.clone_from(&self.secrets);
         let variables = self.environment.iter().filter(|row| !(row.name.is_empty() && row.value.is_empty()));
-        container.environment = variables.map(Variable::entry).collect();
+        container.environment = variables.map(Variable::entry).collect::<Result<_, _>>()?;
         let mut storage = container.storage.take().unwrap_or_else(no_storage);
         let dirs = self.dirs.iter().filter(|row| !row.is_empty());
         storage.empty_dirs = dirs.map(|row| EmptyDirMount { path: row.path(), read_only: row.read_only() }).collect();
@@ -218,8 +217,27 @@ impl ServiceForm {
 }
 
 impl Variable {
-    fn entry(&self) -> EnvironmentEntry {
-        EnvironmentEntry { name: self.name.clone(), value: Some(self.value.clone()), token: None, secret: None }
+    fn of(entry: EnvironmentEntry) -> Self {
+        let EnvironmentEntry { name, value, .. } = entry.clone();
+        let rest = if value.is_some() { String::new() } else { serde_json::to_string(&entry).expect("it is JSON") };
+        Self { name, value: value.unwrap_or_default(), rest }
+    }
+
+    fn entry(&self) -> Result<EnvironmentEntry, Refusal> {
+        let name = self.name.clone();
+        if self.rest.is_empty() {
+            return Ok(EnvironmentEntry { name, value: Some(self.value.clone()), token: None, secret: None });
+        }
+        let kept: EnvironmentEntry = serde_json::from_str(&self.rest)
+            .map_err(|_| Refusal::invalid("manifest", "of this page is not whole; open the service again"))?;
+        Ok(EnvironmentEntry { name, ..kept })
+    }
+
+    /// What stands in the value's place, for people.
+    pub(crate) fn kept(&self) -> Option<String> {
+        let entry: EnvironmentEntry = serde_json::from_str(&self.rest).ok()?;
+        let token = entry.token.map(|token| format!("a token for {}, made at each launch", token.identity));
+        token.or(entry.secret.map(|secret| format!("the secret {} of {} in the room", secret.id, secret.identity)))
     }
 }
 
@@ -313,7 +331,8 @@ mod tests {
                          endpoints: [{path: /mcp}]\n  - num: '*'\n    type: tcp\ncontainer:\n  image: r.example/w:1\n  \
                          pull_secret: 0198c2f4-8d02-7000-8c2b-4a1d6f0b7e11\n  secrets: [a, b, c]\n  command: run 'a b'\n  \
                          private: false\n  storage:\n    room: [{path: /room}]\n    empty_dirs: [{path: /cache}, {path: /x, read_only: true}]\n    \
-                         files: [{path: /etc/a.conf, text: \"one\\ntwo\\n\"}]\n  environment: [{name: A, value: '1'}, {name: API_TOKEN, value: '[redacted]'}]\n";
+                         files: [{path: /etc/a.conf, text: \"one\\ntwo\\n\"}]\n  environment: [{name: A, value: '1'}, {name: API_TOKEN, value: '[redacted]'}, \
+                         {name: T, token: {identity: bot, role: agent}}, {name: S, secret: {identity: bot, id: s}}]\n";
 
     fn spec() -> ServiceSpec {
         from_yaml(WHOLE).unwrap()
@@ -336,6 +355,7 @@ mod tests {
         pairs.extend(form.capabilities.iter().map(|word| ("capability", word.clone())));
         for row in &form.environment {
             pairs.extend([("env_name", row.name.clone()), ("env_value", row.value.replace('\n', "\r\n"))]);
+            pairs.push(("env_rest", row.rest.clone()));
         }
         for port in &form.ports {
             let kind = if port.is_tcp { "tcp" } else { "http" };
@@ -380,7 +400,7 @@ mod tests {
         assert_eq!(said.metadata.name, "other");
         assert_eq!(said.metadata.annotations.get("other").unwrap(), "kept");
         assert!(!said.metadata.annotations.contains_key(MEMORY));
-        assert_eq!((container.environment.len(), container.environment[0].value.as_deref()), (2, Some("a\nb")));
+        assert_eq!((container.environment.len(), container.environment[0].value.as_deref()), (4, Some("a\nb")));
         assert_eq!(
             (said.ports.len(), said.ports[0].num, said.ports[0].published),
             (2, PortNum::Fixed(9000), Some(true))
@@ -408,7 +428,7 @@ mod tests {
         for action in ["remove-variable-0", "remove-port-1", "remove-dir-0", "add-dir", "add-dir", "remove-file-0"] {
             assert!(form.change(action), "{action}");
         }
-        assert_eq!((form.environment.len(), form.ports.len(), form.dirs.len(), form.files.len()), (1, 1, 3, 0));
+        assert_eq!((form.environment.len(), form.ports.len(), form.dirs.len(), form.files.len()), (3, 1, 3, 0));
         assert!(!form.change("save") && !form.change("remove-everything"));
     }
 
