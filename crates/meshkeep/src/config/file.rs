@@ -32,6 +32,8 @@ pub struct ConfigFile {
     pub limits: LimitsSection,
     /// Secrets.
     pub secrets: SecretsSection,
+    /// Sessions.
+    pub sessions: SessionsSection,
     /// Registries that are not wholly ordinary, by `host[:port]`.
     pub registry: BTreeMap<String, HostSettings>,
 }
@@ -83,6 +85,14 @@ pub struct ImagesSection {
 pub struct SecretsSection {
     /// Versions that a secret keeps, the newest ones; those that running sessions use are kept as well.
     pub keep_versions: Option<NonZeroU32>,
+}
+
+/// `[sessions]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SessionsSection {
+    /// Seconds that a session stays after its last participant has left.
+    pub grace_seconds: Option<u32>,
 }
 
 /// `[limits]`.
@@ -157,6 +167,7 @@ mod tests {
         assert!(file.server.data_dir.is_some() && file.server.tls_key.is_some() && file.server.public_url.is_some());
         assert!(file.engine.subnet_pool.is_some() && file.engine.first_id.is_some());
         assert_eq!(file.images.disk_budget, Some(20 << 30));
+        assert_eq!(file.sessions.grace_seconds, Some(super::super::GRACE_SECONDS));
         assert_eq!(file.limits.over(Limits::default()), Limits::default(), "the sample shows the defaults");
         assert!(file.registry.values().any(|section| section.ca_file.is_some()));
     }

@@ -10,7 +10,7 @@ mod paths;
 mod size;
 mod stated_url;
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use meshkeep_engine::{EmbeddedConfig, Limits, SERVER_NAME};
 use meshkeep_image::{RegistryHost, RegistrySettings};
@@ -31,6 +31,9 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:4680";
 
 /// Versions that a secret keeps when nobody says otherwise.
 const KEEP_VERSIONS: u32 = 20;
+
+/// Seconds that a session stays after its last participant has left, when nobody says otherwise.
+const GRACE_SECONDS: u32 = 30;
 
 /// Everything `serve` needs to know.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Versions that a secret keeps.
     pub keep_versions: u32,
+    /// How long a session stays after its last participant has left.
+    pub session_grace: Duration,
     /// The embedded engine's settings.
     pub engine: EmbeddedConfig,
 }
@@ -136,6 +141,7 @@ impl ServerConfig {
             registries: registries(file.registry, &args.insecure_registry)?,
             image_disk_budget: file.images.disk_budget,
             keep_versions: file.secrets.keep_versions.map_or(KEEP_VERSIONS, NonZeroU32::get),
+            session_grace: Duration::from_secs(file.sessions.grace_seconds.unwrap_or(GRACE_SECONDS).into()),
             limits: file.limits.over(Limits::default()),
             engine: embedded(file.engine, data_dir.engine())?,
             data_dir,

@@ -119,7 +119,7 @@ async fn open_with(
         limits: config.limits,
         keep_versions: config.keep_versions,
         rolling: RollingPace::default(),
-        session_grace: std::time::Duration::from_secs(30),
+        session_grace: config.session_grace,
     };
     Control::start(parts).await.map_err(|refusal| Failure::refusal(Exit::State, refusal))
 }
