@@ -36,11 +36,11 @@ fn without_base(uri: &Uri) -> Option<Uri> {
 
 fn is_quoted(method: &Method, path: &str) -> bool {
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-    match (method, parts.as_slice()) {
+    matches!(
+        (method, parts.as_slice()),
         (&Method::POST, ["accounts", "projects", _, "services"] | ["templates", "render"])
-        | (&Method::PUT, ["accounts", "projects", _, "services", _]) => true,
-        _ => false,
-    }
+            | (&Method::PUT, ["accounts", "projects", _, "services", _])
+    )
 }
 
 /// The same answer as a JSON string.

@@ -3,11 +3,11 @@
 //!
 //! By hand: `scripts/lib/get-meshagent 0.39.9 target/tools/meshagent-0.39.9`.
 
-use std::{env, fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use crate::{
     image,
-    process::{run, text},
+    process::{is_full, run, text},
     registry::{PASSWORD, USER},
     server::Server,
 };
@@ -82,7 +82,7 @@ fn client_npm_0_35_8_makes_every_call_it_has() {
 
 /// A command takes seconds to start, and there are some fifty; with `scripts/test --full` only.
 fn commands(version: &str, base: &str) {
-    let Some(python) = program(version, "bin/python").filter(|_| env::var_os("MESHKEEP_TEST_FULL").is_some()) else {
+    let Some(python) = program(version, "bin/python").filter(|_| is_full()) else {
         return;
     };
     let mut command = Command::new(python);

@@ -4,15 +4,13 @@ use std::process::Command;
 
 use crate::{
     canary_search::core,
-    process::{eventually, run, text},
+    process::{eventually, is_full, run, text},
     server::Server,
 };
 
 #[test]
 fn parallel_launches_never_mix_their_variables() {
-    #[expect(clippy::disallowed_methods, reason = "the test run says how much it wants")]
-    let full = std::env::var_os("MESHKEEP_TEST_FULL").is_some();
-    let (rooms, services) = if full { (25, 20) } else { (5, 12) };
+    let (rooms, services) = if is_full() { (25, 20) } else { (5, 12) };
     let mut server = Server::new();
     let pull = server.good_pull_secret();
     let image = server.registry.image();

@@ -11,6 +11,12 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
+/// Whether `scripts/test --full` asks for the tests that take long.
+#[expect(clippy::disallowed_methods, reason = "the test's own switch, which scripts/test sets")]
+pub fn is_full() -> bool {
+    std::env::var_os("MESHKEEP_TEST_FULL").is_some()
+}
+
 /// A program whose standard error is kept.
 pub struct Running {
     child: Child,

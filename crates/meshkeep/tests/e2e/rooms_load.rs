@@ -1,9 +1,6 @@
 //! Many participants at once, and one that is gone without a word. With `scripts/test --full` only.
 
-use std::{
-    env,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures_util::SinkExt as _;
 use serde_json::json;
@@ -12,16 +9,13 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 
 use crate::{
     participant::{Participant, token},
+    process::is_full,
     server::Server,
 };
 
 const ROOMS: usize = 50;
 const IN_EACH: usize = 4;
 const MESSAGES: u64 = 50;
-
-fn is_full() -> bool {
-    env::var_os("MESHKEEP_TEST_FULL").is_some()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_in_fifty_rooms_hear_all_in_order() {
