@@ -102,6 +102,15 @@ impl Images {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Posts JSON to a URL that a manifest names, under the rules that hold for registries. The status that it answers;
+    /// nothing else is read.
+    ///
+    /// # Errors
+    /// When it is not dialled, or does not answer.
+    pub async fn post(&self, url: &str, body: Vec<u8>) -> Result<u16, ImageError> {
+        Ok(self.inner.registries.post(url, body).await?.as_u16())
+    }
+
     /// Proves that `credential` opens the image (one request when nothing changed), and makes all its layers present.
     ///
     /// Dropping the future stops the downloads; nothing half done stays visible.

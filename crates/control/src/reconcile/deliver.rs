@@ -49,11 +49,11 @@ impl<'a> Delivery<'a> {
     async fn tokens(&self, checked: &Checked) -> Result<[Variables; 2], Refusal> {
         let mut own = Vec::new();
         if let Some(call) = checked.calls.first() {
-            own.push((variable(tokens::VARIABLE), self.context.token_for(self.launch, &call.identity).await?));
+            own.push((variable(tokens::VARIABLE), self.context.token_for(self.launch.whom(), &call.identity).await?));
         }
         let mut named = Vec::with_capacity(checked.tokens.len());
         for (name, identity) in &checked.tokens {
-            named.push((name.clone(), self.context.token_for(self.launch, identity).await?));
+            named.push((name.clone(), self.context.token_for(self.launch.whom(), identity).await?));
         }
         Ok([own, named])
     }

@@ -6,12 +6,12 @@ use meshkeep_core::{
     Refusal, RefusalKind,
     id::{SessionId, WorkloadId},
 };
-use meshkeep_store::Workload;
+use meshkeep_store::{Service, Session, Workload};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Context, Launch,
+    Context, Launch, calls,
     driver::{Command, Relaunch, drive},
     launch::peers,
 };
@@ -45,6 +45,11 @@ impl Drivers {
         let (commands, receiver) = mpsc::channel(WAITING);
         self.running.insert(launch.id, Handle { session: launch.session, commands });
         self.tasks.spawn(drive(Arc::clone(&self.context), launch, receiver));
+    }
+
+    /// Calls the services of a session that are hosted elsewhere.
+    pub(crate) fn call_elsewhere(&self, session: &Session, services: Vec<Service>) {
+        calls::place_elsewhere(&self.context, session, services);
     }
 
     /// Notes who is in a session from now on, and names them to those that run.

@@ -14,7 +14,7 @@ use meshkeep_engine::{ExtraCapability, Limits, Mount, MountSource, Peer, Storage
 use meshkeep_image::Image;
 use meshkeep_store as store;
 
-use super::{Fetched, Recipe};
+use super::{Fetched, Recipe, tokens::For};
 
 /// A workload on its way.
 #[derive(Clone, Debug)]
@@ -57,6 +57,11 @@ pub(super) fn peers(workloads: &[store::Workload]) -> Arc<[Peer]> {
 }
 
 impl Launch {
+    /// The service, for which tokens are made.
+    pub(super) fn whom(&self) -> For<'_> {
+        For { project: self.project, session: self.session, room: &self.room, service: self.service }
+    }
+
     /// From what is recorded.
     pub(crate) fn recorded(session: &store::Session, workload: store::Workload) -> Self {
         // An image that this version cannot read any more is proven and fetched anew.

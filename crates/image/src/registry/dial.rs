@@ -41,6 +41,7 @@ pub(crate) struct Outgoing<'a> {
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
+    pub body: Option<Vec<u8>>,
     /// Bounds the whole exchange; without it only silence is bounded.
     pub limit: Option<Duration>,
     /// What the other side may know and no error may repeat.
@@ -99,11 +100,14 @@ impl Dialer {
 
     /// Sends one request and returns the answer's head, whatever its status.
     pub async fn send(&self, outgoing: Outgoing<'_>) -> Result<Reply, ImageError> {
-        let Outgoing { section, method, url, headers, limit, hidden } = outgoing;
+        let Outgoing { section, method, url, headers, body, limit, hidden } = outgoing;
         let host = shown_host(&url, hidden);
         check_url(&url, section, &host)?;
         let client = self.client(section, url.scheme() == "https", &host)?;
         let mut request = client.request(method, url).headers(headers);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
         if let Some(limit) = limit {
             request = request.timeout(limit);
         }

@@ -24,6 +24,7 @@ use self::{
 use crate::{
     credential::{Grant, registry_base, same_origin},
     error::ImageError,
+    host::RegistryHost,
     image::Digest,
     manifest,
     reference::Reference,
@@ -51,6 +52,22 @@ pub(crate) struct Registries {
 impl Registries {
     pub fn new(settings: RegistrySettings) -> Result<Self, getrandom::Error> {
         Ok(Self { dialer: Dialer::new(Arc::new(settings)), tokens: Tokens::new()?, schemes: Schemes::default() })
+    }
+
+    /// Posts JSON to a URL that a manifest names, under the rules that hold for registries: which addresses may be dialled,
+    /// what the operator says of the host, TLS, no redirect. The status that it answers; nothing else is read.
+    ///
+    /// # Errors
+    /// When it is not dialled, or does not answer.
+    pub async fn post(&self, url: &str, body: Vec<u8>) -> Result<StatusCode, ImageError> {
+        let url: Url = url.parse().map_err(|_| ImageError::Dns { host: RemoteText::new(url, Hidden::default()) })?;
+        let settings = self.dialer.settings();
+        let section = RegistryHost::of_url(&url).map(|host| settings.host(&host)).unwrap_or_default();
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
+        let hidden = Hidden::default();
+        let limit = Some(WHOLE_REQUEST);
+        let post = Outgoing { section: &section, method: Method::POST, url, headers, body: Some(body), limit, hidden };
+        Ok(self.dialer.send(post).await?.status())
     }
 
     /// Access to one image with one service's credential.
@@ -227,6 +244,7 @@ impl<'a> Access<'a> {
                 method: ask.method.clone(),
                 url: url.clone(),
                 headers,
+                body: None,
                 limit: ask.limit,
                 hidden: self.hidden(proof),
             };

@@ -116,8 +116,15 @@ impl Tokens {
         if let Some(grant) = grant {
             headers.insert(header::AUTHORIZATION, grant.for_token_service(&service));
         }
-        let outgoing =
-            Outgoing { section: &section, method: Method::GET, url, headers, limit: Some(WHOLE_REQUEST), hidden };
+        let outgoing = Outgoing {
+            section: &section,
+            method: Method::GET,
+            url,
+            headers,
+            body: None,
+            limit: Some(WHOLE_REQUEST),
+            hidden,
+        };
         let reply = dialer.send(outgoing).await?;
         if !reply.status().is_success() {
             return Err(refused(reply, reference, hidden).await);

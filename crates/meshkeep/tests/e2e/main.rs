@@ -7,6 +7,7 @@ mod canary_private;
 mod canary_search;
 mod compat;
 mod crosstalk;
+mod elsewhere;
 mod first_service;
 mod image;
 mod image_words;

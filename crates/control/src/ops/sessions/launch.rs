@@ -71,6 +71,8 @@ async fn keep(tx: &mut Tx, caller: &Caller, id: SessionId) -> Result<(), Refusal
 pub(crate) struct Launched {
     session: Session,
     workloads: Vec<Workload>,
+    /// Hosted elsewhere.
+    elsewhere: Vec<Service>,
 }
 
 impl Launched {
@@ -85,7 +87,7 @@ impl Launched {
         explicit: bool,
         caller: &Caller,
     ) -> Result<Self, Refusal> {
-        let planned = plan(tx, project, room).await?;
+        let (planned, elsewhere) = plan(tx, project, room).await?;
         let session = tx.create_session(project, room, explicit).await.map_err(refused)?;
         let mut workloads = Vec::with_capacity(planned.len());
         for mut workload in planned {
@@ -97,7 +99,7 @@ impl Launched {
         let data = json!({"by": caller.actor(), "services": services});
         tx.add_event(session.id, "session.launched", &data).await.map_err(refused)?;
         tx.audit(&caller.audited("session.launch", session.id.to_string())).await.map_err(refused)?;
-        Ok(Self { session, workloads })
+        Ok(Self { session, workloads, elsewhere })
     }
 
     /// Makes it durable, then starts a driver for each workload.
@@ -110,14 +112,17 @@ impl Launched {
         for workload in self.workloads {
             drivers.start(Launch::recorded(&self.session, workload));
         }
+        drivers.call_elsewhere(&self.session, self.elsewhere);
         Ok(self.session)
     }
 }
 
-/// The project's services, then the room's, as workloads that are not recorded yet.
-async fn plan(tx: &mut Tx, project: ProjectId, room: &Room) -> Result<Vec<Workload>, Refusal> {
+/// The project's services, then the room's, as workloads that are not recorded yet; and those that are hosted elsewhere.
+async fn plan(tx: &mut Tx, project: ProjectId, room: &Room) -> Result<(Vec<Workload>, Vec<Service>), Refusal> {
     let mut services = tx.services(project, Scope::Project).await.map_err(refused)?;
     services.extend(tx.services(project, Scope::Room(room.id)).await.map_err(refused)?);
+    let (elsewhere, mut services): (Vec<_>, Vec<_>) =
+        services.into_iter().partition(|service| service.spec.external.is_some());
     services.retain(starts_with_session);
     let places = plan::places(services.iter().map(|service| &service.name))?;
     let mut planned = Vec::with_capacity(services.len());
@@ -141,7 +146,7 @@ async fn plan(tx: &mut Tx, project: ProjectId, room: &Room) -> Result<Vec<Worklo
             started_at: None,
         });
     }
-    Ok(planned)
+    Ok((planned, elsewhere))
 }
 
 /// What is hosted elsewhere, or only started when asked for, is not.
