@@ -7,6 +7,9 @@ The environment is a user's: MESHAGENT_API_URL, MESHAGENT_API_KEY, MESHAGENT_PRO
 parts between tabs: area, command, result, remark. It ends with 1 when a command does not do what it is for.
 """
 
+import contextlib
+import functools
+import http.server
 import json
 import os
 import pathlib
@@ -14,6 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from importlib.metadata import version
 
 IMAGE, USER, PASSWORD = sys.argv[1:]
@@ -37,7 +41,7 @@ def run(*words, expect="", input=""):
     """A command that must end well and say `expect`; what it said."""
     done = subprocess.run([MESHAGENT, *words], capture_output=True, text=True, timeout=120, input=input)
     said = done.stdout + done.stderr
-    name = " ".join(takewhile_words(words))
+    name = " ".join(own_words(words))
     if name in BROKEN and done.returncode != 0:
         tell(name, "differs", "the command breaks after a right answer, whatever the server")
     elif (done.returncode == 0 or name in ENDS_WITH_1) and re.search(expect, said):
@@ -49,7 +53,7 @@ def run(*words, expect="", input=""):
     return said
 
 
-def takewhile_words(words):
+def own_words(words):
     """The command's own words: up to the first option or value."""
     for word in words:
         if not re.fullmatch(r"[a-z]+(-[a-z]+)*", word) or word in ("weather", "walked"):
@@ -61,6 +65,16 @@ def tell(name, result, remark=""):
     if name not in told or result == "fails":
         told.add(name)
         print("meshagent", name, result, " ".join(remark.split())[-200:], sep="\t", flush=True)
+
+
+@contextlib.contextmanager
+def served(place):
+    """The files of a directory over http, on loopback."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=place)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def id_in(said):
@@ -102,15 +116,26 @@ def services(keys, pull, place):
     )
     here = place / "here.yaml"
     here.write_text(f"version: v1\nkind: Service\nmetadata: {{ name: here }}\ncontainer:\n  image: {IMAGE}\n  on_demand: true\n")
+    (place / "other.yaml").write_text(here.read_text().replace("name: here", "name: other"))
     in_project = [] if IS_OLD else ["--global"]
     run("service", "validate", "--file", str(manifest))
     run("service", "validate-template", "--file", str(template))
     run("service", "create", "--file", str(manifest), *in_project)
     run("service", "update", "--file", str(manifest), *in_project)
+    with served(place) as url:
+        run("service", "create", "--url", f"{url}/other.yaml", *in_project)
+    run("service", "update", "--file", str(place / "other.yaml"), "--create", *in_project)
+    other = next(line for line in run("service", "list", expect="other").splitlines() if "other" in line)
+    run("service", "update", "--id", id_in(other), "--file", str(place / "other.yaml"), *in_project)
+    run("service", "delete", id_in(other))
     listed = run("service", "list", expect="weather")
     run("service", "list", "-o", "json", expect="weather")
     id = id_in(listed)
     run("service", "show", id, expect="weather")
+    (place / "values.yaml").write_text("name: of-a-template\n")
+    run("service", "create-template", "--file", str(template), "--values-file", str(place / "values.yaml"), *in_project)
+    made = next(line for line in run("service", "list", expect="of-a-template").splitlines() if "of-a-template" in line)
+    run("service", "delete", id_in(made))
     values = ["--file", str(template), "--value", "name=of-a-template", *in_project]
     run("service", "create-template", *values)
     listed = run("service", "list", expect="of-a-template")
@@ -162,6 +187,9 @@ def room(service):
     run("room", "container", "exec", *at, "--container-id", id, "--command", "echo heard", expect="heard")
     run("room", "container", IMAGES, "pull", *at, "--tag", IMAGE, "--cred", f"{USER},{PASSWORD}")
     run("room", "container", IMAGES, "list", *at, expect="weather")
+    said = subprocess.run([MESHAGENT, "room", "container", IMAGES, "delete", *at, "--image", IMAGE], capture_output=True, text=True, timeout=120)
+    assert said.returncode != 0 and "runs this image" in said.stdout + said.stderr, said
+    tell(f"room container {IMAGES} delete", "works")
     cred = ["--cred", f"{USER},{PASSWORD}"]
     run("room", "container", "run", *at, "--image", IMAGE, "--command", "true", *cred)
     run("room", "container", "stop", *at, "--id", id)

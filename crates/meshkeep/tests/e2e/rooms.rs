@@ -111,6 +111,24 @@ async fn one_that_asks_and_does_not_read_is_gone_with_its_session() {
     server.end();
 }
 
+#[test]
+fn a_service_that_comes_late_is_found_by_name_by_those_that_are_there() {
+    let mut server = Server::new();
+    let pull = server.good_pull_secret();
+    let image = server.registry.image();
+    let waits =
+        "until grep -qw late /etc/hosts; do sleep 0.1; done; echo found; trap \"exit 0\" TERM; sleep 1000 & wait";
+    let common = format!("image: {image}\npull_secret: {pull}");
+    server.service("early", &format!("{common}\ncommand: \"sh -c '{}'\"", waits.replace('"', "\\\"")));
+    let session = server.launch("lobby");
+    let late = json!({
+        "version": "v1", "kind": "Service", "metadata": {"name": "late"}, "container": {"image": image, "command": "true"},
+    });
+    server.post("/rooms/lobby/services", &late);
+    server.log_with(&session, "early", "found");
+    server.end();
+}
+
 #[tokio::test]
 async fn a_deleted_key_ends_what_it_signed() {
     let server = Server::new();
