@@ -2,12 +2,14 @@
 
 use meshkeep_core::{
     Refusal, RefusalKind,
-    id::{ProjectId, SecretId},
+    id::{ProjectId, SecretId, ServiceId, SessionId, WorkloadId},
     manifest::{self, Checked},
+    name::ServiceName,
     secret::SecretRef,
     service::ServiceSpec,
+    workload::WorkloadState,
 };
-use meshkeep_store::{StoreError, Tx};
+use meshkeep_store::{StoreError, Tx, Workload};
 
 /// A manifest with the versions that it is kept at, or else that were newest when it was read.
 #[derive(Clone, Debug)]
@@ -21,6 +23,33 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
+    /// What a session records of it before it starts, and why it cannot, when that is known.
+    pub(crate) fn workload(
+        self,
+        session: SessionId,
+        (service, service_name): (ServiceId, ServiceName),
+        place: u8,
+        missing: Option<Refusal>,
+    ) -> Workload {
+        Workload {
+            id: WorkloadId::from_uuid(service.as_uuid()), // the store gives it its own
+            session,
+            service,
+            service_name,
+            place,
+            asked: None,
+            spec: self.spec,
+            secrets: self.secrets,
+            pull_secret: self.pull_secret,
+            state: missing.map_or(WorkloadState::Pending, |reason| WorkloadState::Failed { reason }),
+            image: None,
+            attempt: 0,
+            restarts: 0,
+            exit_code: None,
+            started_at: None,
+        }
+    }
+
     /// Looks up the versions. With it comes why it cannot be made: a manifest that a newer meshkeep refuses, or a
     /// secret that was deleted.
     ///

@@ -271,23 +271,8 @@ fn planned(
 ) -> Result<Workload, Refusal> {
     let checked = manifest::check(&recipe.spec)?;
     let place = plan::free_place(all.iter().map(|workload| (&workload.service_name, workload.place)), &checked.name)?;
-    Ok(Workload {
-        id: WorkloadId::from_uuid(service.as_uuid()),
-        session: session.id,
-        service,
-        service_name: checked.name,
-        place,
-        asked: Some(asked),
-        spec: recipe.spec,
-        secrets: recipe.secrets,
-        pull_secret: recipe.pull_secret,
-        state: WorkloadState::Pending,
-        image: serde_json::to_string(image).ok(),
-        attempt: 0,
-        restarts: 0,
-        exit_code: None,
-        started_at: None,
-    })
+    let recorded = recipe.workload(session.id, (service, checked.name), place, None);
+    Ok(Workload { asked: Some(asked), image: serde_json::to_string(image).ok(), ..recorded })
 }
 
 /// Every name that a launch of this recipe sets, but for the image's.

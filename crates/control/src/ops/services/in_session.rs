@@ -2,9 +2,8 @@
 
 use meshkeep_core::{
     Refusal,
-    id::{ProjectId, RoomId, ServiceId, SessionId, WorkloadId},
+    id::{ProjectId, RoomId, ServiceId, SessionId},
     plan,
-    workload::WorkloadState,
 };
 use meshkeep_store::{Scope, Service, Session, Tx, Workload};
 use serde_json::json;
@@ -94,23 +93,7 @@ impl Control {
         let place =
             plan::free_place(all.iter().map(|workload| (&workload.service_name, workload.place)), &service.name)?;
         let (recipe, missing) = Recipe::newest(tx, session.project, service.spec).await.map_err(refused)?;
-        let mut workload = Workload {
-            id: WorkloadId::from_uuid(service.id.as_uuid()),
-            session: session.id,
-            service: service.id,
-            service_name: service.name,
-            place,
-            asked: None,
-            spec: recipe.spec,
-            secrets: recipe.secrets,
-            pull_secret: recipe.pull_secret,
-            state: missing.map_or(WorkloadState::Pending, |reason| WorkloadState::Failed { reason }),
-            image: None,
-            attempt: 0,
-            restarts: 0,
-            exit_code: None,
-            started_at: None,
-        };
+        let mut workload = recipe.workload(session.id, (service.id, service.name), place, missing);
         tx.create_workload(session.project, &mut workload).await.map_err(refused)?;
         let data = json!({"by": by.actor, "service": workload.service_name, "service_id": service.id});
         tx.add_event(session.id, "service.added", &data).await.map_err(refused)?;

@@ -3,10 +3,9 @@
 use meshkeep_core::{
     Refusal,
     access::Action,
-    id::{ProjectId, SessionId, WorkloadId},
+    id::{ProjectId, SessionId},
     name::RoomName,
     plan, wire,
-    workload::WorkloadState,
 };
 use meshkeep_store::{Room, Scope, Service, Session, Tx, Workload};
 use serde_json::json;
@@ -128,23 +127,9 @@ async fn plan(tx: &mut Tx, project: ProjectId, room: &Room) -> Result<(Vec<Workl
     let mut planned = Vec::with_capacity(services.len());
     for (service, (service_name, place)) in services.into_iter().zip(places) {
         let (recipe, missing) = Recipe::newest(tx, project, service.spec).await.map_err(refused)?;
-        planned.push(Workload {
-            id: WorkloadId::from_uuid(service.id.as_uuid()),
-            session: SessionId::from_uuid(room.id.as_uuid()),
-            service: service.id,
-            service_name,
-            place,
-            asked: None,
-            spec: recipe.spec,
-            secrets: recipe.secrets,
-            pull_secret: recipe.pull_secret,
-            state: missing.map_or(WorkloadState::Pending, |reason| WorkloadState::Failed { reason }),
-            image: None,
-            attempt: 0,
-            restarts: 0,
-            exit_code: None,
-            started_at: None,
-        });
+        // The session gets its id with it.
+        let session = SessionId::from_uuid(room.id.as_uuid());
+        planned.push(recipe.workload(session, (service.id, service_name), place, missing));
     }
     Ok((planned, elsewhere))
 }
