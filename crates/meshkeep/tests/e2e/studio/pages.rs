@@ -75,7 +75,7 @@ fn furnished(server: &mut Server) -> Vec<(&'static str, String)> {
     let image = server.registry.image();
     let service = server.service(
         "weather",
-        &format!("image: {image}\npull_secret: {pull}\nsecrets: [{weather}, {other}]\nenvironment: [{{name: LOG_LEVEL, value: info}}]"),
+        &format!("image: {image}\npull_secret: {pull}\nsecrets: [{weather}, {other}]\nenvironment: [{{name: LOG_LEVEL, value: info}}, {{name: MESHAGENT_TOKEN, token: {{identity: weather-bot, role: agent}}}}]"),
     );
     server.service("cannot-start", &format!("image: {image}\npull_secret: {wrong}"));
     let session = server.launch("lobby");
