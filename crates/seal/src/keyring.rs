@@ -55,14 +55,27 @@ impl fmt::Debug for KeyId {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Mac(pub [u8; 32]);
 
-/// The root key in memory, and what it wraps directly: project keys and the server's own secrets.
+/// Root keys in memory, and what they wrap directly: project keys and the server's own secrets. One of them seals; all of
+/// them open, so that a change of root keys that was broken off leaves nothing unreadable.
 #[derive(Debug)]
-pub struct Keyring(RootKey);
+pub struct Keyring {
+    current: RootKey,
+    others: Vec<RootKey>,
+}
 
 /// A project's key. It wraps data keys and authenticates the project's list of secrets.
 pub struct ProjectKey {
     id: KeyId,
     key: Key,
+}
+
+/// Authenticates and never encrypts. Wrapped by a root key and not made from it, it outlives changes of root keys.
+pub struct MacKey(Key);
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacKey([redacted])")
+    }
 }
 
 impl fmt::Debug for ProjectKey {
@@ -75,13 +88,30 @@ impl Keyring {
     /// The ring with this root key.
     #[must_use]
     pub const fn new(root: RootKey) -> Self {
-        Self(root)
+        Self { current: root, others: Vec::new() }
     }
 
-    /// The root key's id.
+    /// Opens what is sealed under this key too.
+    pub fn add(&mut self, root: RootKey) {
+        if self.current.id() != root.id() && self.others.iter().all(|other| other.id() != root.id()) {
+            self.others.push(root);
+        }
+    }
+
+    /// Seals under this key from now on; false when it is not in the ring.
+    #[must_use]
+    pub fn seal_under(&mut self, id: KeyId) -> bool {
+        if let Some(place) = self.others.iter().position(|other| other.id() == id) {
+            let old = std::mem::replace(&mut self.current, self.others.swap_remove(place));
+            self.others.push(old);
+        }
+        self.current.id() == id
+    }
+
+    /// The id of the root key that seals.
     #[must_use]
     pub const fn root_id(&self) -> KeyId {
-        self.0.id()
+        self.current.id()
     }
 
     /// Makes a project key, wrapped for the store.
@@ -107,10 +137,18 @@ impl Keyring {
         })
     }
 
+    /// Wraps a project key that this ring opens under the root key that seals.
+    ///
+    /// # Errors
+    /// Another root key, damage, or another project's key in this place.
+    pub fn rewrap(&self, context: &Context, wrapped: &Sealed) -> Result<Sealed, OpenError> {
+        self.open(context, wrapped).map(|plain| self.seal(context, &plain))
+    }
+
     /// Seals a thing of the server itself.
     #[must_use]
     pub fn seal(&self, context: &Context, plaintext: &[u8]) -> Sealed {
-        envelope::seal(self.0.key(), self.0.id(), context, plaintext)
+        envelope::seal(self.current.key(), self.current.id(), context, plaintext)
     }
 
     /// Opens a thing of the server itself.
@@ -118,13 +156,43 @@ impl Keyring {
     /// # Errors
     /// Another root key, damage, or another place.
     pub fn open(&self, context: &Context, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-        envelope::open(self.0.key(), self.0.id(), context, sealed)
+        let needed = sealed.key_id();
+        let root = self.others.iter().find(|other| Some(other.id()) == needed).unwrap_or(&self.current);
+        envelope::open(root.key(), root.id(), context, sealed)
     }
 
-    /// A keyed digest over `parts`, for the audit's chain.
+    /// Makes a key that authenticates, wrapped for the store.
     #[must_use]
-    pub fn mac(&self, context: &Context, parts: &[&[u8]]) -> Mac {
-        mac(self.0.key(), context, parts)
+    pub fn new_mac_key(&self, context: &Context) -> (MacKey, Sealed) {
+        let key = MacKey(Key::random());
+        let wrapped = self.seal(context, key.0.bytes());
+        (key, wrapped)
+    }
+
+    /// The key that authenticated `purpose` when root keys still did so themselves, wrapped for the store.
+    #[must_use]
+    pub fn former_mac_key(&self, purpose: &Context, context: &Context) -> (MacKey, Sealed) {
+        let key = MacKey(derived(self.current.key(), purpose));
+        let wrapped = self.seal(context, key.0.bytes());
+        (key, wrapped)
+    }
+
+    /// Unwraps a key that authenticates.
+    ///
+    /// # Errors
+    /// Another root key, damage, or another place.
+    pub fn mac_key(&self, context: &Context, wrapped: &Sealed) -> Result<MacKey, OpenError> {
+        let plain = self.open(context, wrapped)?;
+        let bytes = Zeroizing::new(<[u8; 32]>::try_from(plain.as_slice()).map_err(|_| OpenError::Format)?);
+        Ok(MacKey(Key::from_bytes(*bytes)))
+    }
+}
+
+impl MacKey {
+    /// A keyed digest over `parts`.
+    #[must_use]
+    pub fn mac(&self, parts: &[&[u8]]) -> Mac {
+        digest(&self.0, parts)
     }
 }
 
@@ -165,7 +233,7 @@ impl ProjectKey {
     /// A keyed digest over `parts`, for the list of the project's secrets.
     #[must_use]
     pub fn mac(&self, context: &Context, parts: &[&[u8]]) -> Mac {
-        mac(&self.key, context, parts)
+        digest(&derived(&self.key, context), parts)
     }
 }
 
@@ -178,18 +246,24 @@ impl Mac {
 }
 
 /// Keys that encrypt never authenticate directly: the digest's key is derived, with its purpose, by HMAC.
-fn mac(key: &Key, context: &Context, parts: &[&[u8]]) -> Mac {
-    let start = |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    let mut derive = start(key.bytes());
+fn derived(key: &Key, context: &Context) -> Key {
+    let mut derive = hmac(key);
     derive.update(b"meshkeep mac");
     derive.update(context.bytes());
-    let derived = Zeroizing::new(<[u8; 32]>::from(derive.finalize().into_bytes()));
-    let mut mac = start(derived.as_slice());
+    Key::from_bytes(*Zeroizing::new(<[u8; 32]>::from(derive.finalize().into_bytes())))
+}
+
+fn digest(key: &Key, parts: &[&[u8]]) -> Mac {
+    let mut mac = hmac(key);
     for part in parts {
         mac.update(&(part.len() as u64).to_be_bytes());
         mac.update(part);
     }
     Mac(mac.finalize().into_bytes().into())
+}
+
+fn hmac(key: &Key) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key.bytes()).expect("HMAC takes keys of any length")
 }
 
 #[cfg(test)]
@@ -223,8 +297,46 @@ mod tests {
         let (key, _) = ring.new_project_key(&Context::new("p"));
         for text in [format!("{ring:?}"), format!("{key:?}")] {
             assert!(!text.contains(&hex::encode(key.key.bytes())), "{text}");
-            assert!(!text.contains(&hex::encode(ring.0.key().bytes())), "{text}");
+            assert!(!text.contains(&hex::encode(ring.current.key().bytes())), "{text}");
         }
+    }
+
+    #[test]
+    fn two_root_keys_open_and_one_seals() {
+        let (old, new) = (RootKey::generate(), RootKey::generate());
+        let (old_id, new_id) = (old.id(), new.id());
+        let place = Context::new("project").part("p1");
+        let mut ring = Keyring::new(old);
+        let (key, wrapped) = ring.new_project_key(&place);
+        let secret = key.seal(&place, b"value");
+        ring.add(new);
+        assert_eq!(ring.root_id(), old_id, "a key that is added does not seal yet");
+        assert!(!ring.seal_under(KeyId::random()));
+        assert!(ring.seal_under(new_id) && ring.root_id() == new_id);
+        let rewrapped = ring.rewrap(&place, &wrapped).unwrap();
+        assert_eq!((wrapped.key_id(), rewrapped.key_id()), (Some(old_id), Some(new_id)));
+        for wrapped in [&wrapped, &rewrapped] {
+            let key = ring.project_key(&place, wrapped).unwrap();
+            assert_eq!(key.open(&place, &secret).unwrap().as_slice(), b"value");
+        }
+        assert_eq!(ring.rewrap(&Context::new("project").part("p2"), &wrapped), Err(OpenError::Damaged));
+    }
+
+    #[test]
+    fn a_mac_key_outlives_the_root_key_it_came_from() {
+        let mut ring = ring();
+        let (purpose, place) = (Context::new("audit"), Context::new("server-audit-key"));
+        let (former, wrapped) = ring.former_mac_key(&purpose, &place);
+        let parts: [&[u8]; 2] = [b"a", b"bc"];
+        let before = former.mac(&parts);
+        let next = RootKey::generate();
+        let id = next.id();
+        ring.add(next);
+        assert!(ring.seal_under(id));
+        let wrapped = ring.rewrap(&place, &wrapped).unwrap();
+        assert_eq!(ring.mac_key(&place, &wrapped).unwrap().mac(&parts), before);
+        assert_ne!(former.mac(&[b"ab", b"c"]), before);
+        assert_ne!(ring.new_mac_key(&place).0.mac(&parts), before);
     }
 
     proptest! {

@@ -17,6 +17,9 @@ mod token;
 
 pub use context::Context;
 pub use envelope::{OpenError, Sealed};
-pub use keyring::{KeyId, Keyring, Mac, ProjectKey};
-pub use root_key::{RootKey, RootKeyError};
+pub use keyring::{KeyId, Keyring, Mac, MacKey, ProjectKey};
+pub use root_key::{
+    KeyService, Lock, LockKind, LockingKey, Passphrase, PassphraseCost, Pkcs11Uri, Private, RootKey, RootKeyError,
+    RootKeyFile,
+};
 pub use token::{fingerprint, random_token};
