@@ -303,6 +303,24 @@ manifest! {
     }
 }
 
+impl ServiceSpec {
+    /// A manifest of a name and an empty container, which passes no check: what stands for one that cannot be read.
+    #[must_use]
+    pub fn bare(name: &str) -> Self {
+        Self {
+            version: SpecVersion::V1,
+            kind: ServiceKind::Service,
+            id: None,
+            metadata: Metadata { name: name.to_owned(), ..Metadata::default() },
+            agents: Vec::new(),
+            ports: Vec::new(),
+            files: None,
+            container: Some(ContainerSpec::default()),
+            external: None,
+        }
+    }
+}
+
 /// `ports[].type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

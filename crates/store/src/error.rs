@@ -54,6 +54,20 @@ pub enum StoreError {
         /// What does not fit.
         what: String,
     },
+    /// An old copy was put back.
+    #[error("the database is older than its anchor: {what}")]
+    Older {
+        /// What it lacks.
+        what: String,
+    },
+    /// The file that tells how far the database had come is gone, or another one.
+    #[error("the anchor of the database, {path}, {what}")]
+    NoAnchor {
+        /// Where it should be.
+        path: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// The database refused.
     #[error("the database could not {what}")]
     Database {
@@ -106,7 +120,13 @@ impl StoreError {
                 of(RefusalKind::Invalid, "wrong_root_key").hint("give the right file with `--root-key-file`")
             }
             Self::Damaged { .. } => of(RefusalKind::Broken, "damaged")
-                .hint("restore the last backup into a new data directory; nothing was changed"),
+                .hint("`meshkeep doctor` names all that is damaged; restore a backup into a new data directory, or save it anew"),
+            Self::Older { .. } => of(RefusalKind::Broken, "older_database_put_back").hint(
+                "put the newer one back; if this one is meant, `meshkeep doctor --accept` takes it as it is, and says so in the audit",
+            ),
+            Self::NoAnchor { .. } => of(RefusalKind::Broken, "no_anchor").hint(
+                "put the file back; if this database is the newest there is, `meshkeep doctor --accept` makes a new anchor, and says so in the audit",
+            ),
             Self::Database { source, .. } => {
                 let refusal = match source {
                     sqlx::Error::PoolTimedOut => of(RefusalKind::Unavailable, "database_busy"),

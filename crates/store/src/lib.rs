@@ -8,13 +8,19 @@
 
 #![forbid(unsafe_code)]
 
+mod anchor;
 mod error;
+mod examine;
 mod nouns;
 mod open;
+mod rotate;
 mod row;
+mod snapshot;
 mod tx;
+mod upgrade;
 
 pub use error::StoreError;
+pub use examine::{Damage, Examined};
 pub use nouns::{
     api_key::{ApiKey, NewApiKey},
     audit::{AuditCheck, AuditEntry, AuditRow},
@@ -23,7 +29,7 @@ pub use nouns::{
     rolling_restart::{RestartStep, RollingRestart},
     room::Room,
     room_secret::{RoomSecret, RoomSecretRef},
-    secret::{Secret, SecretSummary, SecretVersion},
+    secret::{DeletedSecret, Secret, SecretSummary, SecretVersion},
     secret_use::SecretUse,
     service::{Scope, Service, ServiceRef},
     session::Session,

@@ -1,10 +1,15 @@
 //! Named transactions.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+};
 
 use meshkeep_core::{Clock, Timestamp};
-use meshkeep_seal::{KeyId, Keyring};
+use meshkeep_seal::{KeyId, Keyring, MacKey};
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::sync::Notify;
 
 use crate::StoreError;
 
@@ -14,6 +19,20 @@ pub(crate) struct Shared {
     pub(crate) readers: SqlitePool,
     pub(crate) keyring: Keyring,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Set before anybody else has the store.
+    pub(crate) audit_key: OnceLock<MacKey>,
+    /// Where the anchor is kept.
+    pub(crate) anchor: Option<PathBuf>,
+    /// The anchor is behind.
+    pub(crate) behind: Notify,
+    /// Rows that the audit contradicts, by id, with what it says: they are used for nothing.
+    pub(crate) suspects: RwLock<HashMap<String, String>>,
+}
+
+impl Shared {
+    pub(crate) fn audit_key(&self) -> Result<&MacKey, StoreError> {
+        self.audit_key.get().ok_or_else(|| StoreError::damaged("the key of the audit is not there"))
+    }
 }
 
 /// The store. Cheap to clone.
@@ -25,6 +44,7 @@ pub struct Tx {
     name: &'static str,
     inner: Transaction<'static, Sqlite>,
     pub(crate) shared: Arc<Shared>,
+    changes_anchor: bool,
 }
 
 impl Store {
@@ -59,7 +79,7 @@ impl Store {
 
     fn tx(&self, name: &'static str, begun: sqlx::Result<Transaction<'static, Sqlite>>) -> Result<Tx, StoreError> {
         let inner = begun.map_err(|source| StoreError::Database { what: name, source })?;
-        Ok(Tx { name, inner, shared: Arc::clone(&self.0) })
+        Ok(Tx { name, inner, shared: Arc::clone(&self.0), changes_anchor: false })
     }
 
     /// Which root key it is sealed under.
@@ -68,8 +88,15 @@ impl Store {
         self.0.keyring.root_id()
     }
 
-    /// Moves the log into the database file and closes it.
+    /// Moves the log into the database file and closes it; the anchor is at its end then.
     pub async fn close(&self) {
+        if let Err(error) = self.write_anchor().await {
+            tracing::error!(%error, "the anchor could not be written");
+        }
+        self.close_pools().await;
+    }
+
+    pub(crate) async fn close_pools(&self) {
         self.0.readers.close().await;
         self.0.writer.close().await;
     }
@@ -82,7 +109,23 @@ impl Tx {
     /// When the disk refuses; nothing was written then.
     pub async fn commit(self) -> Result<(), StoreError> {
         let name = self.name;
-        self.inner.commit().await.map_err(|source| StoreError::Database { what: name, source })
+        self.inner.commit().await.map_err(|source| StoreError::Database { what: name, source })?;
+        if self.changes_anchor {
+            self.shared.behind.notify_one();
+        }
+        Ok(())
+    }
+
+    /// What this transaction writes is part of what the anchor says.
+    pub(crate) const fn changes_anchor(&mut self) {
+        self.changes_anchor = true;
+    }
+
+    /// Refuses the row of this id when the audit contradicts it.
+    pub(crate) fn suspect(&self, id: &str) -> Result<(), StoreError> {
+        // Texts are put in whole or not at all, whoever panics.
+        let suspects = self.shared.suspects.read().unwrap_or_else(PoisonError::into_inner);
+        suspects.get(id).map_or(Ok(()), |what| Err(StoreError::damaged(what.clone())))
     }
 
     pub(crate) fn db(&mut self) -> &mut SqliteConnection {

@@ -5,12 +5,16 @@ use meshkeep_core::{
     access::{Grant, Role},
     id::{ApiKeyId, ProjectId, ServiceId},
 };
-use meshkeep_seal::{Context, Sealed};
+use meshkeep_seal::{Context, Mac, ProjectKey, Sealed};
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
     StoreError, Tx,
-    nouns::{new_id, server::text},
+    nouns::{
+        list::{Listed, digest, row_mac},
+        new_id,
+        server::text,
+    },
     row::Columns,
 };
 
@@ -67,6 +71,33 @@ fn read(row: &SqliteRow) -> Result<ApiKey, StoreError> {
     })
 }
 
+/// Over all of the row: who may write the file must not be able to make a member an admin.
+fn row_digest(seal: &ProjectKey, row: &SqliteRow) -> Result<Mac, StoreError> {
+    let project = row.parsed("project_id")?;
+    let mut parts = Vec::with_capacity(9);
+    for column in ["id", "name", "description", "role", "created_by"] {
+        parts.push(row.text(column)?.into_bytes());
+    }
+    parts.push(row.maybe_text("service_id")?.unwrap_or_default().into_bytes());
+    parts.push(row.number("created_at")?.to_be_bytes().to_vec());
+    parts.push(vec![u8::from(row.flag("bind")?)]);
+    parts.push(row.bytes("sealed")?);
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    Ok(row_mac(seal, project, Listed::ApiKey, &parts))
+}
+
+fn open_row(seal: &ProjectKey, row: &SqliteRow) -> Result<(ApiKey, SecretText), StoreError> {
+    let key = read(row)?;
+    let what = format!("the API key {}", key.id);
+    if !row_digest(seal, row)?.fits(&row.bytes("mac")?) {
+        return Err(StoreError::damaged(format!("{what} is not as it was made")));
+    }
+    let plain = seal
+        .open(&context(key.project, key.id), &Sealed::from_bytes(row.bytes("sealed")?))
+        .map_err(|error| StoreError::unopened(&what, error))?;
+    Ok((key, text(&what, plain)?))
+}
+
 impl Tx {
     /// Makes a key.
     ///
@@ -82,7 +113,8 @@ impl Tx {
             service: new.service,
             created_at: self.now(),
         };
-        let sealed = self.project_key(project).await?.seal(&context(project, key.id), new.secret.expose().as_bytes());
+        let seal = self.project_key(project).await?;
+        let sealed = seal.seal(&context(project, key.id), new.secret.expose().as_bytes());
         let failed = self.failed("API key");
         sqlx::query(
             "INSERT INTO api_keys (id, project_id, name, description, role, bind, sealed, created_at, created_by, service_id) \
@@ -101,6 +133,10 @@ impl Tx {
         .execute(self.db())
         .await
         .map_err(failed)?;
+        let row = self.api_key_row(key.id).await?.ok_or_else(|| StoreError::damaged("a key that was just made is gone"))?;
+        let mac = row_digest(&seal, &row)?;
+        self.carry_mac(Listed::ApiKey, &key.id.to_string(), &mac).await?;
+        self.relist(project, &seal, None, Some(&mac)).await?;
         Ok(key)
     }
 
@@ -109,21 +145,33 @@ impl Tx {
     /// # Errors
     /// Damage, or another root key.
     pub async fn api_key(&mut self, id: ApiKeyId) -> Result<Option<(ApiKey, SecretText)>, StoreError> {
+        let Some(row) = self.api_key_row(id).await? else { return Ok(None) };
+        self.suspect(&id.to_string())?;
+        let seal = self.project_key(row.parsed("project_id")?).await?;
+        open_row(&seal, &row).map(Some)
+    }
+
+    async fn api_key_row(&mut self, id: ApiKeyId) -> Result<Option<SqliteRow>, StoreError> {
         let failed = self.failed("");
-        let row = sqlx::query("SELECT * FROM api_keys WHERE id = $1")
+        sqlx::query("SELECT * FROM api_keys WHERE id = $1")
             .bind(id.to_string())
             .fetch_optional(self.db())
             .await
-            .map_err(failed)?;
-        let Some(row) = row else { return Ok(None) };
-        let key = read(&row)?;
-        let what = format!("the API key {id}");
-        let plain = self
-            .project_key(key.project)
-            .await?
-            .open(&context(key.project, id), &Sealed::from_bytes(row.bytes("sealed")?))
-            .map_err(|error| StoreError::unopened(&what, error))?;
-        Ok(Some((key, text(&what, plain)?)))
+            .map_err(failed)
+    }
+
+    /// Whether a row is as it was made, and opens.
+    pub(crate) async fn api_key_fits(&mut self, seal: &ProjectKey, id: &str) -> Result<bool, StoreError> {
+        let id = id.parse().map_err(|_| StoreError::damaged("has no good id"))?;
+        let row = self.api_key_row(id).await?.ok_or_else(|| StoreError::damaged("is not there"))?;
+        open_row(seal, &row).map(|_| true)
+    }
+
+    /// The digest that a row should carry.
+    pub(crate) async fn api_key_row_mac(&mut self, seal: &ProjectKey, id: &str) -> Result<Mac, StoreError> {
+        let id = id.parse().map_err(|_| StoreError::damaged("has no good id"))?;
+        let row = self.api_key_row(id).await?.ok_or_else(|| StoreError::damaged("is not there"))?;
+        row_digest(seal, &row)
     }
 
     /// All keys of a project, oldest first.
@@ -168,12 +216,16 @@ impl Tx {
     /// When the database refuses.
     pub async fn delete_api_keys_of(&mut self, service: ServiceId) -> Result<Vec<ApiKeyId>, StoreError> {
         let failed = self.failed("");
-        let ids: Vec<String> = sqlx::query_scalar("DELETE FROM api_keys WHERE service_id = $1 RETURNING id")
+        let ids: Vec<String> = sqlx::query_scalar("SELECT id FROM api_keys WHERE service_id = $1")
             .bind(service.to_string())
             .fetch_all(self.db())
             .await
             .map_err(failed)?;
-        Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+        let ids: Vec<ApiKeyId> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        for id in &ids {
+            self.remove_api_key(*id).await?;
+        }
+        Ok(ids)
     }
 
     /// Deletes a key; its tokens die with it. False when it was not there.
@@ -181,13 +233,23 @@ impl Tx {
     /// # Errors
     /// When the database refuses.
     pub async fn delete_api_key(&mut self, project: ProjectId, id: ApiKeyId) -> Result<bool, StoreError> {
+        let Some(row) = self.api_key_row(id).await? else { return Ok(false) };
+        if row.parsed::<ProjectId>("project_id")? != project {
+            return Ok(false);
+        }
+        self.remove_api_key(id).await?;
+        Ok(true)
+    }
+
+    async fn remove_api_key(&mut self, id: ApiKeyId) -> Result<(), StoreError> {
         let failed = self.failed("");
-        let done = sqlx::query("DELETE FROM api_keys WHERE id = $1 AND project_id = $2")
+        let row = sqlx::query("DELETE FROM api_keys WHERE id = $1 RETURNING project_id, mac")
             .bind(id.to_string())
-            .bind(project.to_string())
-            .execute(self.db())
+            .fetch_one(self.db())
             .await
             .map_err(failed)?;
-        Ok(done.rows_affected() == 1)
+        let project = row.parsed("project_id")?;
+        let seal = self.project_key(project).await?;
+        self.relist(project, &seal, Some(digest(row.bytes("mac")?)?), None).await
     }
 }

@@ -2,7 +2,7 @@
 //! act that it records. If it cannot be written, the act does not happen.
 
 use meshkeep_core::{Timestamp, id::ProjectId};
-use meshkeep_seal::{Context, Mac};
+use meshkeep_seal::Mac;
 use sqlx::sqlite::SqliteRow;
 
 use crate::{StoreError, Tx, row::Columns};
@@ -76,7 +76,7 @@ impl Tx {
             .await
             .map_err(&failed)?;
         let at = self.now();
-        let mac = self.link(&last.unwrap_or_default(), entry, at);
+        let mac = self.link(&last.unwrap_or_default(), entry, at)?;
         sqlx::query(
             "INSERT INTO audit (project_id, actor, action, object, origin, outcome, at, mac) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -92,6 +92,7 @@ impl Tx {
         .execute(self.db())
         .await
         .map_err(failed)?;
+        self.changes_anchor();
         Ok(())
     }
 
@@ -172,10 +173,10 @@ impl Tx {
     fn fits(&self, last: &[u8], row: &SqliteRow) -> Option<Vec<u8>> {
         let AuditRow { at, entry, .. } = read(row).ok()?;
         let mac = row.bytes("mac").ok()?;
-        self.link(last, &entry, at).fits(&mac).then_some(mac)
+        self.link(last, &entry, at).ok()?.fits(&mac).then_some(mac)
     }
 
-    fn link(&self, last: &[u8], entry: &AuditEntry, at: Timestamp) -> Mac {
+    fn link(&self, last: &[u8], entry: &AuditEntry, at: Timestamp) -> Result<Mac, StoreError> {
         let project = entry.project.map(|id| id.to_string()).unwrap_or_default();
         let at = at.as_millis().to_be_bytes();
         let texts = [&project, &entry.actor, &entry.action, &entry.object, &entry.origin];
@@ -185,6 +186,6 @@ impl Tx {
         if entry.outcome != AuditEntry::DONE {
             parts.push(entry.outcome.as_bytes());
         }
-        self.shared.keyring.mac(&Context::new("audit"), &parts)
+        Ok(self.shared.audit_key()?.mac(&parts))
     }
 }

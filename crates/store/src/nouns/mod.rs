@@ -3,6 +3,7 @@
 pub(crate) mod api_key;
 pub(crate) mod audit;
 pub(crate) mod event;
+pub(crate) mod list;
 pub(crate) mod project;
 pub(crate) mod rolling_restart;
 pub(crate) mod room;

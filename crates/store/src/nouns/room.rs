@@ -134,6 +134,7 @@ impl Tx {
     /// # Errors
     /// When the database refuses.
     pub async fn delete_room(&mut self, room: &Room) -> Result<(), StoreError> {
+        self.delete_services_of(room.id).await?;
         let failed = self.failed("");
         let done = sqlx::query("DELETE FROM rooms WHERE id = $1")
             .bind(room.id.to_string())

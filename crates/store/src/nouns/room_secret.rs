@@ -137,4 +137,21 @@ impl Tx {
         .map_err(failed)?;
         Ok(done.rows_affected() == 1)
     }
+
+    /// All of a project, for looking at each of them.
+    pub(crate) async fn room_secret_refs(
+        &mut self,
+        project: ProjectId,
+    ) -> Result<Vec<(RoomId, RoomSecretRef)>, StoreError> {
+        let failed = self.failed("");
+        let rows = sqlx::query(
+            "SELECT r.id AS room, s.identity, s.id, s.delegated_to, s.kind, s.name FROM room_secrets s \
+             JOIN rooms r ON r.id = s.room_id WHERE r.project_id = $1 ORDER BY r.id, s.identity, s.id",
+        )
+        .bind(project.to_string())
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
+        rows.iter().map(|row| Ok((row.parsed("room")?, read(row)?.key))).collect()
+    }
 }

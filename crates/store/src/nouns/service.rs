@@ -6,11 +6,19 @@ use meshkeep_core::{
     page::{Page, Paged},
     service::ServiceSpec,
 };
-use meshkeep_seal::{Context, ProjectKey, Sealed};
+use meshkeep_seal::{Context, Mac, ProjectKey, Sealed};
 use sqlx::sqlite::SqliteRow;
 use zeroize::Zeroizing;
 
-use crate::{StoreError, Tx, nouns::new_id, row::Columns, tx::one_row};
+use crate::{
+    StoreError, Tx,
+    nouns::{
+        list::{Listed, digest, row_mac},
+        new_id,
+    },
+    row::Columns,
+    tx::one_row,
+};
 
 /// Where a service runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +42,8 @@ pub struct Service {
     pub revision: u32,
     /// The manifest, in the clear.
     pub spec: ServiceSpec,
+    /// Its row does not open, or is not what was saved: it is listed, with an empty manifest, and cannot start.
+    pub damaged: bool,
 }
 
 /// A service by name.
@@ -62,6 +72,13 @@ pub(super) fn open_spec(key: &ProjectKey, context: &Context, sealed: Vec<u8>) ->
 }
 
 fn read(key: &ProjectKey, project: ProjectId, row: &SqliteRow) -> Result<Service, StoreError> {
+    if !row_digest(key, project, row)?.fits(&row.bytes("mac")?) {
+        return Err(StoreError::damaged(format!("the row of service {} is not as it was saved", row.text("id")?)));
+    }
+    open_row(key, project, row)
+}
+
+fn open_row(key: &ProjectKey, project: ProjectId, row: &SqliteRow) -> Result<Service, StoreError> {
     let (id, revision) = (row.parsed("id")?, row.count("revision")?);
     Ok(Service {
         id,
@@ -69,7 +86,41 @@ fn read(key: &ProjectKey, project: ProjectId, row: &SqliteRow) -> Result<Service
         name: row.parsed("name")?,
         revision,
         spec: open_spec(key, &place(project, id, revision), row.bytes("manifest")?)?,
+        damaged: false,
     })
+}
+
+/// As listed, also when it does not open.
+fn listed(key: &ProjectKey, project: ProjectId, row: &SqliteRow) -> Result<Service, StoreError> {
+    match read(key, project, row) {
+        Err(StoreError::Damaged { .. }) => {
+            let name: ServiceName = row.parsed("name")?;
+            Ok(Service {
+                id: row.parsed("id")?,
+                scope: row.maybe_parsed("room_id")?.map_or(Scope::Project, Scope::Room),
+                spec: ServiceSpec::bare(name.as_str()),
+                name,
+                revision: row.count("revision")?,
+                damaged: true,
+            })
+        }
+        read => read,
+    }
+}
+
+/// Over what says which manifest is whose; what names its secrets is read from the manifest itself.
+fn row_digest(key: &ProjectKey, project: ProjectId, row: &SqliteRow) -> Result<Mac, StoreError> {
+    let mut parts = Vec::with_capacity(6);
+    for column in ["id", "name"] {
+        parts.push(row.text(column)?.into_bytes());
+    }
+    parts.push(row.maybe_text("room_id")?.unwrap_or_default().into_bytes());
+    for column in ["revision", "created_at", "updated_at"] {
+        parts.push(row.number(column)?.to_be_bytes().to_vec());
+    }
+    parts.push(row.bytes("manifest")?);
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    Ok(row_mac(key, project, Listed::Service, &parts))
 }
 
 const fn room_of(scope: Scope) -> Option<RoomId> {
@@ -111,7 +162,8 @@ impl Tx {
         .await
         .map_err(failed)?;
         self.name_secrets(id, secrets).await?;
-        Ok(Service { id, scope, name: name.clone(), revision: 1, spec })
+        self.list_service(project, id, None).await?;
+        Ok(Service { id, scope, name: name.clone(), revision: 1, spec, damaged: false })
     }
 
     /// Replaces a service's manifest.
@@ -126,7 +178,7 @@ impl Tx {
         spec: &ServiceSpec,
         secrets: &[SecretId],
     ) -> Result<Service, StoreError> {
-        let revision = old.revision + 1;
+        let (revision, was) = (old.revision + 1, self.carried_mac(Listed::Service, &old.id.to_string()).await?);
         let mut spec = spec.clone();
         spec.id = Some(old.id.to_string());
         let sealed = seal_spec(&self.project_key(project).await?, &place(project, old.id, revision), &spec);
@@ -143,7 +195,52 @@ impl Tx {
                 .map_err(failed)?;
         one_row(&done, "service")?;
         self.name_secrets(old.id, secrets).await?;
-        Ok(Service { id: old.id, scope: old.scope, name: name.clone(), revision, spec })
+        self.list_service(project, old.id, Some(was)).await?;
+        Ok(Service { id: old.id, scope: old.scope, name: name.clone(), revision, spec, damaged: false })
+    }
+
+    async fn list_service(
+        &mut self,
+        project: ProjectId,
+        id: ServiceId,
+        was: Option<[u8; 32]>,
+    ) -> Result<(), StoreError> {
+        let key = self.project_key(project).await?;
+        let mac = self.service_row_mac(&key, project, &id.to_string()).await?;
+        self.carry_mac(Listed::Service, &id.to_string(), &mac).await?;
+        self.relist(project, &key, was, Some(&mac)).await
+    }
+
+    /// Whether a row is as it was saved.
+    pub(crate) async fn service_fits(
+        &mut self,
+        key: &ProjectKey,
+        project: ProjectId,
+        id: &str,
+    ) -> Result<bool, StoreError> {
+        let row = self.service_row(id).await?;
+        read(key, project, &row).map(|_| true)
+    }
+
+    /// Whether the manifest of a row opens.
+    pub(crate) async fn service_opens(&mut self, key: &ProjectKey, project: ProjectId, id: &str) -> bool {
+        let Ok(row) = self.service_row(id).await else { return false };
+        open_row(key, project, &row).is_ok()
+    }
+
+    /// The digest that a row should carry.
+    pub(crate) async fn service_row_mac(
+        &mut self,
+        key: &ProjectKey,
+        project: ProjectId,
+        id: &str,
+    ) -> Result<Mac, StoreError> {
+        row_digest(key, project, &self.service_row(id).await?)
+    }
+
+    async fn service_row(&mut self, id: &str) -> Result<SqliteRow, StoreError> {
+        let failed = self.failed("");
+        sqlx::query("SELECT * FROM services WHERE id = $1").bind(id).fetch_one(self.db()).await.map_err(failed)
     }
 
     async fn name_secrets(&mut self, id: ServiceId, secrets: &[SecretId]) -> Result<(), StoreError> {
@@ -185,6 +282,7 @@ impl Tx {
         .fetch_optional(self.db())
         .await
         .map_err(failed)?;
+        self.suspect(&id.to_string())?;
         row.map(|row| read(&key, project, &row)).transpose()
     }
 
@@ -217,7 +315,7 @@ impl Tx {
         .fetch_all(self.db())
         .await
         .map_err(&failed)?;
-        let items = rows.iter().map(|row| Ok((read(&key, project, row)?, row.maybe_parsed("room_name")?)));
+        let items = rows.iter().map(|row| Ok((listed(&key, project, row)?, row.maybe_parsed("room_name")?)));
         Ok(Paged { items: items.collect::<Result<_, StoreError>>()?, total: total.number("total")?.unsigned_abs() })
     }
 
@@ -236,21 +334,38 @@ impl Tx {
         .fetch_all(self.db())
         .await
         .map_err(failed)?;
-        rows.iter().map(|row| read(&key, project, row)).collect()
+        rows.iter().map(|row| listed(&key, project, row)).collect()
     }
 
     /// Deletes a service.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn delete_service(&mut self, service: &Service) -> Result<(), StoreError> {
+    pub async fn delete_service(&mut self, project: ProjectId, service: &Service) -> Result<(), StoreError> {
         let failed = self.failed("");
-        let done = sqlx::query("DELETE FROM services WHERE id = $1")
+        let row = sqlx::query("DELETE FROM services WHERE id = $1 RETURNING mac")
             .bind(service.id.to_string())
-            .execute(self.db())
+            .fetch_one(self.db())
             .await
             .map_err(failed)?;
-        one_row(&done, "service")
+        let key = self.project_key(project).await?;
+        self.relist(project, &key, Some(digest(row.bytes("mac")?)?), None).await
+    }
+
+    /// Deletes the services of a room.
+    pub(crate) async fn delete_services_of(&mut self, room: RoomId) -> Result<(), StoreError> {
+        let failed = self.failed("");
+        let rows = sqlx::query("DELETE FROM services WHERE room_id = $1 RETURNING mac, project_id")
+            .bind(room.to_string())
+            .fetch_all(self.db())
+            .await
+            .map_err(failed)?;
+        for row in rows {
+            let project = row.parsed("project_id")?;
+            let key = self.project_key(project).await?;
+            self.relist(project, &key, Some(digest(row.bytes("mac")?)?), None).await?;
+        }
+        Ok(())
     }
 
     /// Which services name each secret of the project, by name.
