@@ -94,6 +94,14 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens a database that is to be taken as it is, whatever its anchor says: see [`Store::accept`].
+    ///
+    /// # Errors
+    /// As [`Store::open`], but for the anchor.
+    pub async fn open_to_accept(options: StoreOptions) -> Result<Self, StoreError> {
+        Self::open(StoreOptions { anchor: None, ..options }).await
+    }
+
     /// Opens the database that is there for reading, beside a server that may have it open, and whatever its anchor says.
     ///
     /// # Errors

@@ -96,6 +96,11 @@ impl Store {
         self.close_pools().await;
     }
 
+    /// The same as a crash would: the anchor stays where it was.
+    pub async fn close_without_anchor(&self) {
+        self.close_pools().await;
+    }
+
     pub(crate) async fn close_pools(&self) {
         self.0.readers.close().await;
         self.0.writer.close().await;
