@@ -36,6 +36,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Versions that a secret keeps, the newest ones; those that running sessions use are kept as well.
     pub keep_versions: u32,
+    /// Days for which a deleted secret can be restored.
+    pub keep_deleted_days: u32,
     /// How patient a rolling restart is with one session.
     pub rolling: RollingPace,
     /// How long a session that nobody launched by itself goes on when its last participant has left.

@@ -25,6 +25,7 @@ use meshkeep_store::{AuditEntry, NewApiKey, Store, StoreError, StoreOptions};
 use crate::{
     config::DataDir,
     failure::{Exit, Failure},
+    root_key::{LockArgs, failed},
     serve::{harden, private_files},
 };
 
@@ -38,6 +39,9 @@ pub struct InitArgs {
     /// Where to write the root key [default: beside the data directory, as DIR.root-key]
     #[arg(long, value_name = "FILE")]
     pub root_key_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub lock: LockArgs,
 
     /// What the first project is called
     #[arg(long, value_name = "NAME", default_value = "default")]
@@ -78,8 +82,8 @@ fn init(args: &InitArgs) -> Result<(Initialised, PathBuf), Failure> {
         .tempdir_in(dir.parent())
         .map_err(|error| at(dir.parent(), "cannot be written", &error))?;
     let _alive = lock(hidden.path());
-    root.save_new(&key_file).map_err(|error| Failure::new(Exit::State, error.to_string()))?;
-    let made = fill(hidden.path(), root, &args.project_name).and_then(|made| {
+    root.save_new(&key_file, args.lock.lock()?.as_deref()).map_err(failed)?;
+    let made = fill(hidden.path(), &dir, root, &args.project_name).and_then(|made| {
         put_in_place(hidden.path(), &dir)?;
         Ok(made)
     });
@@ -92,6 +96,7 @@ fn init(args: &InitArgs) -> Result<(Initialised, PathBuf), Failure> {
         Err(failure) => {
             // This run made it a moment ago, and nothing is sealed under it.
             let _ = fs::remove_file(&key_file);
+            let _ = fs::remove_file(dir.anchor());
             Err(failure)
         }
     }
@@ -156,15 +161,19 @@ fn refuse_what_is_there(dir: &DataDir, key_file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn fill(hidden: &Path, root: RootKey, project_name: &str) -> Result<Initialised, Failure> {
+fn fill(hidden: &Path, dir: &DataDir, root: RootKey, project_name: &str) -> Result<Initialised, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::host("cannot start", &error))?;
     let refused = |error: StoreError| Failure::refusal(Exit::State, error.refusal());
     runtime.block_on(async {
-        let options =
-            StoreOptions { dir: hidden.to_owned(), keyring: Keyring::new(root), clock: Arc::new(SystemClock) };
+        let options = StoreOptions {
+            dir: hidden.to_owned(),
+            keyring: Keyring::new(root),
+            anchor: Some(dir.anchor()),
+            clock: Arc::new(SystemClock),
+        };
         let store = Store::create(options).await.map_err(refused)?;
         let made = first_project(&store, project_name).await;
         store.close().await;

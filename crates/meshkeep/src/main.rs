@@ -10,6 +10,7 @@ mod cmd;
 mod config;
 mod failure;
 mod init;
+mod root_key;
 mod serve;
 mod studio_link;
 

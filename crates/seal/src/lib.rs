@@ -13,6 +13,7 @@ mod envelope;
 pub mod fuzz;
 mod keyring;
 mod root_key;
+mod stream;
 mod token;
 
 pub use context::Context;
@@ -22,4 +23,5 @@ pub use root_key::{
     KeyService, Lock, LockKind, LockingKey, Passphrase, PassphraseCost, Pkcs11Uri, Private, RootKey, RootKeyError,
     RootKeyFile,
 };
+pub use stream::{StreamError, StreamReader, StreamWriter, stream_key_id};
 pub use token::{fingerprint, random_token};

@@ -34,6 +34,8 @@ pub struct Facts {
     pub root_key_file: String,
     /// Which one it is.
     pub root_key_id: String,
+    /// When the root key was changed last.
+    pub root_key_rotated_at: Option<meshkeep_core::Timestamp>,
 }
 
 /// The router's state; handlers extract a part of it.

@@ -8,7 +8,7 @@ mod connect;
 pub(crate) mod ports;
 mod projects;
 mod rooms;
-mod secrets;
+pub(crate) mod secrets;
 pub(crate) mod services;
 mod sessions;
 pub(crate) mod studio;

@@ -8,7 +8,7 @@ use meshkeep_core::{
     wire,
 };
 use meshkeep_engine::StorageId;
-use meshkeep_store::{Room, Tx};
+use meshkeep_store::{Room, Scope, Tx};
 
 use crate::{
     Caller, Control,
@@ -105,6 +105,9 @@ impl Control {
         if let Some(session) = tx.active_session_of(id).await.map_err(refused)? {
             let message = format!("the room {} has a running session, {}", room.name, session.id);
             return Err(Refusal::new(RefusalKind::Conflict, "in_use", message).hint("terminate the session first"));
+        }
+        for service in tx.services(project, Scope::Room(id)).await.map_err(refused)? {
+            tx.audit(&caller.audited("service.delete", service.id.to_string())).await.map_err(refused)?;
         }
         tx.delete_room(&room).await.map_err(refused)?;
         tx.audit(&caller.audited("room.delete", id.to_string())).await.map_err(refused)?;

@@ -65,7 +65,7 @@ impl Control {
             return Err(self.recorded(refusal, caller.audited("service.create", name.to_string())).await);
         }
         let service = tx.create_service(project, scope, &name, &spec, &secrets).await.map_err(refused)?;
-        tx.audit(&caller.audited("service.create", service.id.to_string())).await.map_err(refused)?;
+        tx.audit(&caller.audited("service.create", format!("{} revision 1", service.id))).await.map_err(refused)?;
         tx.commit().await.map_err(refused)?;
         self.follow_edit(caller.by(), scope, service.id).await;
         Ok(manifest_values::shown(service.spec))
@@ -155,7 +155,7 @@ impl Control {
         for key in tx.delete_api_keys_of(id).await.map_err(refused)? {
             tx.audit(&caller.audited("api_key.delete", format!("{key} of service {id}"))).await.map_err(refused)?;
         }
-        tx.delete_service(&service).await.map_err(refused)?;
+        tx.delete_service(project, &service).await.map_err(refused)?;
         tx.audit(&caller.audited("service.delete", id.to_string())).await.map_err(refused)?;
         tx.commit().await.map_err(refused)?;
         self.follow_edit(caller.by(), scope, id).await;

@@ -1,5 +1,5 @@
-//! Removes, now and then, what no running session and no recent fetch uses of the layer store, and the records of what
-//! is long over. The audit is never shortened.
+//! Removes, now and then, what no running session and no recent fetch uses of the layer store, the records of what is long
+//! over, and secrets that were deleted long ago. The audit is never shortened.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use meshkeep_image::{Digest, Image};
 use meshkeep_store::StoreError;
 
 use super::{Context, Fetched};
-use crate::refusals::chain;
+use crate::{ops::secrets::delete::purge, refusals::chain};
 
 /// Between two collections.
 const PAUSE: Duration = Duration::from_secs(3600);
@@ -27,7 +27,7 @@ pub(crate) async fn collect(context: Arc<Context>) {
         }
         collect_images(&context).await;
         if let Err(error) = forget(&context).await {
-            tracing::error!(error = %chain(&error), "records of ended sessions could not be removed");
+            tracing::error!(error = %chain(&error), "what is long over could not be removed");
         }
     }
 }
@@ -57,6 +57,10 @@ async fn forget(context: &Context) -> Result<(), StoreError> {
     let events = tx.forget_old_events(EVENTS).await?;
     tx.commit().await?;
     tracing::debug!(sessions, events, "forgot what is long over");
+    let secrets = purge(&context.parts.store, context.parts.clock.now(), context.parts.keep_deleted_days).await?;
+    if secrets > 0 {
+        tracing::info!(secrets, "removed secrets that were deleted long ago");
+    }
     Ok(())
 }
 

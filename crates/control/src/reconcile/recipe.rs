@@ -67,18 +67,23 @@ impl Recipe {
         };
         let mut missing = None;
         for (position, &id) in checked.secrets.iter().enumerate() {
-            match wanted(tx, project, &checked, id).await? {
-                Some(found) => recipe.secrets.push(found),
-                None => {
-                    missing
-                        .get_or_insert_with(|| deleted(&format!("`container.secrets[{position}]` names {id}, which")));
-                }
+            let place = || format!("`container.secrets[{position}]` names {id}, which");
+            match wanted(tx, project, &checked, id).await {
+                Ok(Some(found)) => recipe.secrets.push(found),
+                Ok(None) => drop(missing.get_or_insert_with(|| deleted(&place()))),
+                // Of one service: the others start.
+                Err(error @ StoreError::Damaged { .. }) => drop(missing.get_or_insert_with(|| error.refusal())),
+                Err(error) => return Err(error),
             }
         }
         if let Some(id) = checked.pull_secret {
-            recipe.pull_secret = wanted(tx, project, &checked, id).await?;
-            if recipe.pull_secret.is_none() {
-                missing.get_or_insert_with(|| deleted(&format!("`container.pull_secret` names {id}, which")));
+            match wanted(tx, project, &checked, id).await {
+                Ok(Some(found)) => recipe.pull_secret = Some(found),
+                Ok(None) => {
+                    missing.get_or_insert_with(|| deleted(&format!("`container.pull_secret` names {id}, which")));
+                }
+                Err(error @ StoreError::Damaged { .. }) => drop(missing.get_or_insert_with(|| error.refusal())),
+                Err(error) => return Err(error),
             }
         }
         Ok((recipe, missing))

@@ -28,7 +28,7 @@ struct Place<'a> {
 impl Place<'_> {
     fn options(&self) -> StoreOptions {
         let keyring = Keyring::new(RootKey::load(&self.dir.join("key")).unwrap());
-        StoreOptions { dir: self.dir.join("data"), keyring, clock: Arc::new(SystemClock) }
+        StoreOptions { dir: self.dir.join("data"), keyring, anchor: None, clock: Arc::new(SystemClock) }
     }
 
     async fn start(&self) -> (Control, Running) {
@@ -48,6 +48,7 @@ impl Place<'_> {
             service_url,
             limits,
             keep_versions: 20,
+            keep_deleted_days: 30,
             rolling: meshkeep_control::RollingPace::default(),
             session_grace: Duration::from_secs(30),
         })
@@ -104,7 +105,7 @@ fn until_closed(dir: &Path) {
 fn a_server_that_is_killed_at_any_moment_loses_nothing_and_leaves_nothing() {
     let outside = Runtime::new().unwrap();
     let dir = tempfile::tempdir().unwrap();
-    RootKey::generate().save_new(&dir.path().join("key")).unwrap();
+    RootKey::generate().save_new(&dir.path().join("key"), None).unwrap();
     let registry = outside.block_on(Registry::start());
     let place = Place { dir: dir.path(), registries: registry.settings(), engine: Arc::new(FakeEngine::default()) };
     let key = outside.block_on(async {

@@ -22,7 +22,7 @@ pub use project::{ApiKey, ApiKeyCreate, ApiKeyCreated, ApiKeyList, Initialised, 
 pub use restart::{RestartOutcome, RestartState, RestartStep, RollingRestart};
 pub use rooms::{Connected, Room, RoomCreate, RoomList, RoomUpdate};
 pub use secret::{
-    PullTest, PullTested, SecretDetail, SecretItem, SecretList, SecretPatch, SecretRevealed, SecretSaved,
+    DeletedSecret, DeletedSecretList, PullTest, PullTested, SecretDetail, SecretItem, SecretList, SecretPatch, SecretRestore, SecretRevealed, SecretSaved, SecretUsage,
     SecretVersion, SecretVersions, SecretWrite, VersionChanges,
 };
 pub use service::{EnvironmentPreview, PreviewedVariable, ServiceList, VariableSource};

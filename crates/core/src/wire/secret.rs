@@ -133,8 +133,56 @@ pub struct SecretDetail {
     pub updated_by: String,
     /// Names of the services that name it.
     pub used_by: Vec<String>,
+    /// It does not open, or is not what was saved, and is used for nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
     /// `data`, masked as it is, as base64 of its JSON text: what clients from 0.34 read, and send back.
     pub data_base64: String,
+}
+
+/// `GET P/secrets/{id}/usage`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretUsage {
+    /// Names of the services that name it.
+    pub services: Vec<String>,
+    /// What would follow if it were deleted now, in whole sentences.
+    pub after_delete: Vec<String>,
+}
+
+/// `GET P/deleted-secrets`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeletedSecretList {
+    /// Newest deletion first.
+    pub secrets: Vec<DeletedSecret>,
+}
+
+/// A secret that was deleted and can still be restored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedSecret {
+    /// Id.
+    pub id: SecretId,
+    /// The name that it had.
+    pub name: SecretName,
+    /// `keys` or `docker`.
+    #[serde(rename = "type")]
+    pub kind: SecretKind,
+    /// Its newest version.
+    pub version: u32,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+    /// By whom.
+    pub deleted_by: String,
+    /// When it will be gone for ever.
+    pub kept_until: Timestamp,
+}
+
+/// `POST P/deleted-secrets/{id}/restore`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRestore {
+    /// Another name than the one that it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// `GET P/secrets`.

@@ -22,9 +22,11 @@ use crate::{
     config::{ClientArgs, ClientConfig, ClientEnvironment},
     failure::{EXIT_CODES, Failure},
     init::{self, InitArgs},
+    root_key,
     serve::{self, ServeArgs},
     studio_link::{self, StudioLinkArgs},
 };
+pub use input::Terminal;
 use output::Out;
 
 const ABOUT: &str = "Runs containerised services in sessions and gives each service exactly its own secrets";
@@ -53,6 +55,9 @@ enum Command {
     Init(InitArgs),
     Serve(Box<ServeArgs>),
     StudioLink(StudioLinkArgs),
+    /// The root key, which unlocks everything else
+    #[command(subcommand, arg_required_else_help = true)]
+    RootKey(root_key::Verb),
     /// Secret keys (variables of services) and pull secrets (registry credentials)
     #[command(arg_required_else_help = true)]
     Secret(Noun<secret::Verb>),
@@ -96,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Serve(args) => serve::run(*args),
         Command::StudioLink(args) => studio_link::run(&args),
+        Command::RootKey(verb) => root_key::run(&verb),
         Command::Secret(Noun { client, verb }) => as_client(&client, async |context| secret::run(context, verb).await),
         Command::Service(Noun { client, verb }) => {
             as_client(&client, async |context| service::run(context, verb).await)

@@ -9,13 +9,15 @@ use meshkeep_core::SecretText;
 pub struct Environment {
     /// Where readiness is reported (sd_notify).
     pub notify_socket: Option<OsString>,
+    /// The directory of the credentials that it passes (systemd.exec(5)).
+    pub credentials: Option<OsString>,
 }
 
 impl Environment {
     /// Reads them, once.
     #[must_use]
     pub fn read() -> Self {
-        Self { notify_socket: variable("NOTIFY_SOCKET") }
+        Self { notify_socket: variable("NOTIFY_SOCKET"), credentials: variable("CREDENTIALS_DIRECTORY") }
     }
 }
 

@@ -46,6 +46,8 @@ pub struct ServerSection {
     pub data_dir: Option<PathBuf>,
     /// `--root-key-file`
     pub root_key_file: Option<PathBuf>,
+    /// `--passphrase-file`
+    pub passphrase_file: Option<PathBuf>,
     /// `--listen`
     pub listen: Option<SocketAddr>,
     /// `--public-url`
@@ -85,6 +87,8 @@ pub struct ImagesSection {
 pub struct SecretsSection {
     /// Versions that a secret keeps, the newest ones; those that running sessions use are kept as well.
     pub keep_versions: Option<NonZeroU32>,
+    /// Days for which a deleted secret can be restored.
+    pub keep_deleted_days: Option<u32>,
 }
 
 /// `[sessions]`.
@@ -167,6 +171,7 @@ mod tests {
         assert!(file.server.data_dir.is_some() && file.server.tls_key.is_some() && file.server.public_url.is_some());
         assert!(file.engine.subnet_pool.is_some() && file.engine.first_id.is_some());
         assert_eq!(file.images.disk_budget, Some(20 << 30));
+        assert_eq!(file.secrets.keep_deleted_days, Some(super::super::KEEP_DELETED_DAYS));
         assert_eq!(file.sessions.grace_seconds, Some(super::super::GRACE_SECONDS));
         assert_eq!(file.limits.over(Limits::default()), Limits::default(), "the sample shows the defaults");
         assert!(file.registry.values().any(|section| section.ca_file.is_some()));

@@ -23,6 +23,7 @@ pub use paths::DataDir;
 use self::stated_url::{checked_url, is_loopback};
 use crate::{
     failure::{Exit, Failure},
+    root_key::{RootKeyArgs, RootKeyPlace},
     serve::{EngineKind, ServeArgs},
 };
 
@@ -31,6 +32,9 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:4680";
 
 /// Versions that a secret keeps when nobody says otherwise.
 const KEEP_VERSIONS: u32 = 20;
+
+/// Days for which a deleted secret can be restored, when nobody says otherwise.
+const KEEP_DELETED_DAYS: u32 = 30;
 
 /// Seconds that a session stays after its last participant has left, when nobody says otherwise.
 const GRACE_SECONDS: u32 = 30;
@@ -42,8 +46,8 @@ pub struct ServerConfig {
     pub engine_kind: EngineKind,
     /// Where everything is kept.
     pub data_dir: DataDir,
-    /// The root key's file.
-    pub root_key_file: PathBuf,
+    /// The root key.
+    pub root_key: RootKeyPlace,
     /// Where to listen.
     pub listen: SocketAddr,
     /// How the listener is protected.
@@ -58,6 +62,8 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Versions that a secret keeps.
     pub keep_versions: u32,
+    /// Days for which a deleted secret can be restored.
+    pub keep_deleted_days: u32,
     /// How long a session stays after its last participant has left.
     pub session_grace: Duration,
     /// The embedded engine's settings.
@@ -85,9 +91,9 @@ impl ServerConfig {
     ///
     /// # Errors
     /// A usage failure that names the setting.
-    pub fn load(args: &ServeArgs) -> Result<Self, Failure> {
+    pub fn load(args: &ServeArgs, environment: &Environment) -> Result<Self, Failure> {
         let file = args.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
-        Self::merge(args, file)
+        Self::merge(args, file, environment)
     }
 
     /// Where the server listens, as a URL.
@@ -116,15 +122,18 @@ impl ServerConfig {
         self.stated_url.clone().unwrap_or_else(|| self.listen_url())
     }
 
-    fn merge(args: &ServeArgs, file: ConfigFile) -> Result<Self, Failure> {
+    fn merge(args: &ServeArgs, file: ConfigFile, environment: &Environment) -> Result<Self, Failure> {
         let server = file.server;
         let data_dir = args.data_dir.clone().or(server.data_dir).ok_or_else(|| {
             usage("no data directory is given")
                 .hint("give it with `--data-dir DIR`, or as `server.data_dir` in the file")
         })?;
         let data_dir = DataDir::new(&data_dir)?;
-        let root_key_file =
-            args.root_key_file.clone().or(server.root_key_file).unwrap_or_else(|| data_dir.default_root_key());
+        let root_key = RootKeyArgs {
+            root_key_file: args.root_key.root_key_file.clone().or(server.root_key_file),
+            passphrase_file: args.root_key.passphrase_file.clone().or(server.passphrase_file),
+        };
+        let root_key = RootKeyPlace::find(root_key, &data_dir, environment);
         let listen = match args.listen.or(server.listen) {
             Some(listen) => listen,
             None => DEFAULT_LISTEN.parse().map_err(|_| usage("the default address is not an address"))?,
@@ -134,13 +143,14 @@ impl ServerConfig {
         let stated_url = args.public_url.clone().or(server.public_url).map(|url| checked_url(&url)).transpose()?;
         Ok(Self {
             engine_kind: args.engine,
-            root_key_file,
+            root_key,
             listen,
             transport,
             stated_url,
             registries: registries(file.registry, &args.insecure_registry)?,
             image_disk_budget: file.images.disk_budget,
             keep_versions: file.secrets.keep_versions.map_or(KEEP_VERSIONS, NonZeroU32::get),
+            keep_deleted_days: file.secrets.keep_deleted_days.unwrap_or(KEEP_DELETED_DAYS),
             session_grace: Duration::from_secs(file.sessions.grace_seconds.unwrap_or(GRACE_SECONDS).into()),
             limits: file.limits.over(Limits::default()),
             engine: embedded(file.engine, data_dir.engine())?,
@@ -227,7 +237,7 @@ mod tests {
         let words = std::iter::once("serve").chain(line.split_whitespace());
         let args = Line::try_parse_from(words).map_err(|error| error.to_string())?.serve;
         let file = ConfigFile::parse(file).map_err(|failure| failure.to_string())?;
-        ServerConfig::merge(&args, file).map_err(|failure| failure.to_string())
+        ServerConfig::merge(&args, file, &Environment::default()).map_err(|failure| failure.to_string())
     }
 
     #[test]
@@ -236,9 +246,9 @@ mod tests {
         let config = merged("--data-dir /srv/b --listen [::1]:2", file).unwrap();
         assert_eq!(config.data_dir.path(), std::path::Path::new("/srv/b"));
         assert_eq!(config.listen.to_string(), "[::1]:2");
-        assert_eq!(config.root_key_file, PathBuf::from("/k"));
+        assert_eq!(config.root_key.file, PathBuf::from("/k"));
         assert_eq!(config.public_url(), "http://[::1]:2");
-        assert_eq!(merged("--data-dir /srv/b/", "").unwrap().root_key_file, PathBuf::from("/srv/b.root-key"));
+        assert_eq!(merged("--data-dir /srv/b/", "").unwrap().root_key.file, PathBuf::from("/srv/b.root-key"));
     }
 
     #[test]

@@ -55,11 +55,21 @@ impl DataDir {
         self.0.join("engine")
     }
 
+    /// Beside the directory, so that an old copy that is put back is noticed.
+    #[must_use]
+    pub fn anchor(&self) -> PathBuf {
+        self.beside(".anchor")
+    }
+
     /// Beside the directory, so that a copy of the directory alone opens nothing.
     #[must_use]
     pub fn default_root_key(&self) -> PathBuf {
+        self.beside(".root-key")
+    }
+
+    fn beside(&self, ending: &str) -> PathBuf {
         let mut name = self.0.as_os_str().to_owned();
-        name.push(".root-key");
+        name.push(ending);
         PathBuf::from(name)
     }
 }

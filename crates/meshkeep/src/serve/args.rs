@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use crate::root_key::RootKeyArgs;
+
 /// Run the server.
 #[derive(Debug, clap::Args)]
 pub struct ServeArgs {
@@ -17,9 +19,8 @@ pub struct ServeArgs {
     #[arg(long, value_enum, default_value_t = EngineKind::Embedded)]
     pub engine: EngineKind,
 
-    /// The root key [default: beside the data directory, as DIR.root-key]
-    #[arg(long, value_name = "FILE")]
-    pub root_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub root_key: RootKeyArgs,
 
     /// A registry that speaks plain http; may be given several times
     #[arg(long, value_name = "HOST:PORT")]

@@ -20,6 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use args::{EngineKind, ServeArgs};
+pub use parts::lock;
 pub use process::{harden, private_files};
 
 use crate::{
@@ -30,17 +31,18 @@ use crate::{
 /// Runs until SIGTERM or SIGINT. Must be called before any other thread exists.
 #[must_use]
 pub fn run(args: ServeArgs) -> ExitCode {
-    match prepare(&args).and_then(|config| runtime()?.block_on(serve(config, Environment::read()))) {
+    let environment = Environment::read();
+    match prepare(&args, &environment).and_then(|config| runtime()?.block_on(serve(config, environment))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
 }
 
-fn prepare(args: &ServeArgs) -> Result<ServerConfig, Failure> {
+fn prepare(args: &ServeArgs, environment: &Environment) -> Result<ServerConfig, Failure> {
     harden().map_err(|error| Failure::host("the process could not be hardened", &error))?;
     private_files();
     logging::start(&args.log)?;
-    ServerConfig::load(args)
+    ServerConfig::load(args, environment)
 }
 
 /// Two workers: the work is waiting. Conversion and hashing of layers go to blocking threads, which end when idle.
@@ -64,14 +66,15 @@ async fn serve(mut config: ServerConfig, environment: Environment) -> Result<(),
     let (entrances, arrivals) = Entrances::new(config.listen.port());
     config.engine.entrances = Some(entrances);
     let parts::Opened { control, running, store } = parts::open(&config).await?;
+    let stopping = CancellationToken::new();
+    let anchoring = tokio::spawn(parts::keep_anchor(store.clone(), stopping.clone()));
     let first_link = parts::first_link(&store, &config.public_url()).await?;
     let listener = listen(socket)?;
 
-    let stopping = CancellationToken::new();
     let behind_proxy = config.transport == Transport::BehindProxy;
     let is_https = config.public_url().starts_with("https://");
     let settings =
-        Settings { behind_proxy, is_https, facts: parts::facts(&config, &store), stopping: stopping.clone() };
+        Settings { behind_proxy, is_https, facts: parts::facts(&config, &store).await?, stopping: stopping.clone() };
     let router = meshkeep_web::router(control, settings);
     let edge = tokio::spawn(meshkeep_web::serve(listener, arrivals, tls, router, stopping.clone()));
     tracing::info!(
@@ -97,6 +100,9 @@ async fn serve(mut config: ServerConfig, environment: Environment) -> Result<(),
         tracing::error!(%error, "the edge ended in an error");
     }
     running.stop().await;
+    if let Err(error) = anchoring.await {
+        tracing::error!(%error, "keeping the anchor ended in an error");
+    }
     store.close().await;
     tracing::info!("stopped");
     drop(lock);

@@ -1,15 +1,15 @@
 //! Opening what the server is made of, in an order in which a refusal has changed nothing yet.
 
-use std::{fs::File, sync::Arc};
+use std::{fs::File, sync::Arc, time::Duration};
 
 use meshkeep_control::{Control, Parts, RollingPace, Running};
 use meshkeep_core::clock::SystemClock;
 use meshkeep_engine::{EmbeddedEngine, Engine};
 use meshkeep_image::{Images, ImagesConfig};
-use meshkeep_seal::{Keyring, RootKey, RootKeyError};
 use meshkeep_store::{Store, StoreError, StoreOptions};
 use meshkeep_web::Facts;
 use rustix::fs::{FlockOperation, flock};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{DataDir, ServerConfig},
@@ -21,7 +21,7 @@ use crate::{
 ///
 /// # Errors
 /// Not initialised, or in use.
-pub(super) fn lock(dir: &DataDir) -> Result<File, Failure> {
+pub fn lock(dir: &DataDir) -> Result<File, Failure> {
     let path = dir.path();
     if !dir.database().exists() {
         return Err(Failure::new(Exit::State, format!("there is no meshkeep database in {}", path.display()))
@@ -57,9 +57,10 @@ pub(super) struct Opened {
 /// # Errors
 /// The first part that refuses.
 pub(super) async fn open(config: &ServerConfig) -> Result<Opened, Failure> {
-    let keyring = keyring(config)?;
+    let keyring = config.root_key.keyring()?;
     let clock = Arc::new(SystemClock);
-    let options = StoreOptions { dir: config.data_dir.path().to_owned(), keyring, clock: clock.clone() };
+    let anchor = Some(config.data_dir.anchor());
+    let options = StoreOptions { dir: config.data_dir.path().to_owned(), keyring, anchor, clock: clock.clone() };
     let store = Store::open(options).await.map_err(|error| Failure::refusal(Exit::State, error.refusal()))?;
     match open_with(config, store.clone(), clock).await {
         Ok((control, running)) => Ok(Opened { control, running, store }),
@@ -72,14 +73,34 @@ pub(super) async fn open(config: &ServerConfig) -> Result<Opened, Failure> {
 }
 
 /// What Studio tells an admin of this server.
-pub(super) fn facts(config: &ServerConfig, store: &Store) -> Facts {
-    Facts {
+///
+/// # Errors
+/// When the store refuses.
+pub(super) async fn facts(config: &ServerConfig, store: &Store) -> Result<Facts, Failure> {
+    let rotated = async { store.read("facts").await?.root_key_rotated_at().await };
+    let rotated = rotated.await.map_err(|error: StoreError| Failure::refusal(Exit::State, error.refusal()))?;
+    Ok(Facts {
         version: env!("CARGO_PKG_VERSION"),
         engine: config.engine_kind.as_str(),
         data_dir: config.data_dir.path().display().to_string(),
-        root_key_file: config.root_key_file.display().to_string(),
+        root_key_file: config.root_key.file.display().to_string(),
         root_key_id: store.root_key_id().to_string(),
-    }
+        root_key_rotated_at: rotated,
+    })
+}
+
+/// Writes down how far the database has come, at most once a second. The last time is when the store is closed.
+pub(super) async fn keep_anchor(store: Store, stopping: CancellationToken) {
+    let writing = async {
+        loop {
+            store.anchor_is_behind().await;
+            if let Err(error) = store.write_anchor().await {
+                tracing::error!(%error, "the anchor could not be written; an old database that is put back might not be noticed");
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    stopping.run_until_cancelled(writing).await;
 }
 
 /// Notes where the server is reached, and makes the operator's first link when none was noted before.
@@ -118,6 +139,7 @@ async fn open_with(
         service_url: config.service_url(),
         limits: config.limits,
         keep_versions: config.keep_versions,
+        keep_deleted_days: config.keep_deleted_days,
         rolling: RollingPace::default(),
         session_grace: config.session_grace,
     };
@@ -129,20 +151,4 @@ async fn engine(config: &ServerConfig) -> Result<Arc<dyn Engine>, Failure> {
         .await
         .map_err(|error| Failure::new(Exit::Host, error.to_string()))?;
     Ok(Arc::new(engine))
-}
-
-fn keyring(config: &ServerConfig) -> Result<Keyring, Failure> {
-    let path = &config.root_key_file;
-    let root = RootKey::load(path).map_err(|error| {
-        let hint = match &error {
-            RootKeyError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                "give its place with `--root-key-file`; without it nothing that is stored can be read".to_owned()
-            }
-            RootKeyError::Io { .. } => "it must be a regular file that the server's user may read".to_owned(),
-            RootKeyError::TooOpen { .. } => String::new(),
-            RootKeyError::Format { .. } => "give the file that `meshkeep init` made, or its backup".to_owned(),
-        };
-        Failure::new(Exit::State, error.to_string()).hint(hint)
-    })?;
-    Ok(Keyring::new(root))
 }

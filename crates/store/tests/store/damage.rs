@@ -72,7 +72,7 @@ impl Kept {
     }
 
     /// What is said of the damage, and that nothing else suffers from it.
-    async fn examined(&self, what: &str) -> Vec<String> {
+    async fn examined(&self, what: &str, takes_saves: bool) -> Vec<String> {
         let store = Store::open(self.place.options()).await.unwrap_or_else(|error| panic!("{what}: {error}"));
         let mut tx = store.read("test").await.unwrap();
         let other = tx.open_secret(self.project, self.other, 1).await.unwrap().unwrap();
@@ -83,7 +83,7 @@ impl Kept {
         let other = tx.secret(self.project, self.other).await.unwrap().unwrap();
         let saved = tx.save_secret(&other, &other.name, &entries(&[("A", "saved beside damage")]), "test").await;
         // Only where the list itself is damaged nothing can be put into it.
-        assert_eq!(saved.is_ok(), !matches!(what, "count on" | "damage the list"), "{what}");
+        assert_eq!(saved.is_ok(), takes_saves, "{what}");
         drop(tx);
         let examined = store.examine(Some(&self.place.anchor())).await.unwrap();
         store.close().await;
@@ -98,7 +98,7 @@ fn one_says(said: &[String], words: &[&str]) -> bool {
 
 #[tokio::test]
 async fn swapped_replayed_and_removed_rows_are_named() {
-    assert_eq!(Kept::new().await.examined("nothing").await, Vec::<String>::new());
+    assert_eq!(Kept::new().await.examined("nothing", true).await, Vec::<String>::new());
     // What is done, what is said, and whether the first secret can still be used.
     let secret = "(SELECT id FROM secrets WHERE name = 'first')";
     let attacks: &[(&str, String, &[&str], bool)] = &[
@@ -126,7 +126,7 @@ async fn swapped_replayed_and_removed_rows_are_named() {
     for (what, sql, words, usable) in attacks {
         let kept = Kept::new().await;
         kept.place.tamper(sql).await;
-        let said = kept.examined(what).await;
+        let said = kept.examined(what, !matches!(*what, "count on" | "damage the list")).await;
         assert!(one_says(&said, words), "{what}: {said:?}");
         let store = Store::open(kept.place.options()).await.unwrap();
         let mut tx = store.read("test").await.unwrap();
@@ -141,7 +141,7 @@ async fn swapped_replayed_and_removed_rows_are_named() {
         let store = Store::open(kept.place.options()).await.unwrap();
         store.accept(&kept.place.anchor(), "operator").await.unwrap();
         // A chain of rows that was broken stays so: nobody can write its rows again.
-        let left = kept.examined(what).await;
+        let left = kept.examined(what, true).await;
         assert!(left.iter().all(|line| line.starts_with("audit row")), "{what}: {left:?}");
         assert_eq!(!left.is_empty(), what.contains("audit"), "{what}");
     }

@@ -40,7 +40,7 @@ pub(super) fn routes() -> Vec<Route> {
             .takes("SecretPatch")
             .answers(200, "SecretSaved"),
         Route::delete("/accounts/projects/{project}/secrets/{secret}", delete)
-            .summary("Delete a secret; refused while a service names it, unless `force=true`")
+            .summary("Delete a secret; refused while a service names it, unless `force=true`. It can be restored for a while")
             .needs(Action::ManageSecrets)
             .query(&["force"])
             .answers_nothing(),
@@ -54,9 +54,18 @@ pub(super) fn routes() -> Vec<Route> {
             .takes("Rollback")
             .answers(200, "SecretSaved"),
         Route::get("/accounts/projects/{project}/secrets/{secret}/usage", usage)
-            .summary("The services that name it")
+            .summary("The services that name it, and what would follow if it were deleted")
             .needs(Action::ReadSecrets)
             .answers(200, "SecretUsage"),
+        Route::get("/accounts/projects/{project}/deleted-secrets", deleted)
+            .summary("Deleted secrets that can be restored, newest deletion first")
+            .needs(Action::ReadSecrets)
+            .answers(200, "DeletedSecretList"),
+        Route::post("/accounts/projects/{project}/deleted-secrets/{secret}/restore", restore)
+            .summary("Put a deleted secret back with all its versions, under its own name or another")
+            .needs(Action::ManageSecrets)
+            .takes("SecretRestore")
+            .answers(200, "SecretItem"),
         Route::post("/accounts/projects/{project}/pull-secrets/test", test_pull)
             .summary("Ask a registry whether a pull secret, stored or not saved yet, may pull an image")
             .needs(Action::Bind)
@@ -165,9 +174,22 @@ async fn rollback(
 async fn usage(
     In { control, caller, project }: In,
     At(secret): At<SecretId>,
-) -> Result<Answer<serde_json::Value>, ApiError> {
-    let services = control.secret_usage(&caller, project, secret).await?;
-    Ok(Answer::ok(serde_json::json!({"services": services})))
+) -> Result<Answer<wire::SecretUsage>, ApiError> {
+    Ok(Answer::ok(control.secret_usage(&caller, project, secret).await?))
+}
+
+async fn deleted(In { control, caller, project }: In) -> Result<Answer<wire::DeletedSecretList>, ApiError> {
+    Ok(Answer::ok(control.deleted_secrets(&caller, project).await?))
+}
+
+async fn restore(
+    In { control, caller, project }: In,
+    At(secret): At<SecretId>,
+    Body(wanted): Body<wire::SecretRestore>,
+) -> Result<Answer<wire::SecretItem>, ApiError> {
+    let item = control.restore_secret(&caller, project, secret, wanted.name.as_deref()).await?;
+    let version = item.detail.as_ref().map(|detail| detail.version);
+    Ok(Answer::ok(item).version(version))
 }
 
 async fn test_pull(

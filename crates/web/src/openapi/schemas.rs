@@ -202,6 +202,7 @@ fn secrets() -> Group {
                 ("updated_at?", time()),
                 ("updated_by?", text()),
                 ("used_by?", texts()),
+                ("damaged?", flag()),
                 ("data_base64?", about("`data` as base64 of its JSON text")),
             ]),
         ),
@@ -218,7 +219,21 @@ fn secrets() -> Group {
         ),
         ("VersionChanges", object([("added", texts()), ("changed", texts()), ("removed", texts())])),
         ("SecretVersions", object([("versions", list_of("SecretVersion"))])),
-        ("SecretUsage", object([("services", texts())])),
+        ("SecretUsage", object([("services", texts()), ("after_delete", texts())])),
+        ("DeletedSecretList", object([("secrets", list_of("DeletedSecret"))])),
+        (
+            "DeletedSecret",
+            object([
+                ("id", id()),
+                ("name", text()),
+                ("type", kind()),
+                ("version", number()),
+                ("deleted_at", time()),
+                ("deleted_by", text()),
+                ("kept_until", time()),
+            ]),
+        ),
+        ("SecretRestore", object([("name?", text())])),
     ]
 }
 

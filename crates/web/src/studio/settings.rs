@@ -8,7 +8,7 @@ use meshkeep_core::access::Action;
 use super::{
     frame::{Frame, Page, Section},
     pages::{PageNeeds, PageRoute},
-    text::bytes,
+    text::{bytes, moment},
     visit::Visit,
 };
 use crate::{

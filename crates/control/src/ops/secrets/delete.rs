@@ -1,16 +1,61 @@
-//! Deleting a secret: refused while a service names it, unless forced.
+//! Deleting a secret: refused while a service names it, unless forced; for a while it can be put back.
+
+use std::collections::BTreeSet;
 
 use meshkeep_core::{
-    Refusal, RefusalKind,
+    Refusal, RefusalKind, Timestamp,
     access::Action,
     id::{ProjectId, SecretId},
+    name::SecretName,
+    wire::{self, SecretItem, SecretUsage},
+};
+use meshkeep_store::{DeletedSecret, Store, StoreError, Tx};
+
+use super::read::{found, item, users_of};
+use crate::{
+    Caller, Control,
+    caller::By,
+    refusals::{not_found, refused},
 };
 
-use super::read::{found, users_of};
-use crate::{Caller, Control, refusals::refused};
+const DAY: i64 = 24 * 3_600_000;
 
 impl Control {
-    /// Deletes a secret with all its versions.
+    /// Who uses a secret, and what would follow if it were deleted now.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn secret_usage(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        id: SecretId,
+    ) -> Result<SecretUsage, Refusal> {
+        caller.may(project, Action::ReadSecrets)?;
+        let mut tx = self.store().read("secret usage").await.map_err(refused)?;
+        found(&mut tx, project, id).await?;
+        self.usage_of(&mut tx, project, id).await
+    }
+
+    async fn usage_of(&self, tx: &mut Tx, project: ProjectId, id: SecretId) -> Result<SecretUsage, Refusal> {
+        let services = users_of(id, &tx.secret_users(project).await.map_err(refused)?);
+        let uses = tx.running_secret_uses(project).await.map_err(refused)?;
+        let sessions: BTreeSet<_> = uses.iter().filter(|used| used.secret.id == id).map(|used| used.session).collect();
+        let until = Timestamp::from_millis(self.context().parts.clock.now().as_millis()).plus_millis(self.kept_for());
+        let mut after_delete = Vec::new();
+        if !services.is_empty() {
+            after_delete.push(format!("The next launch of {} fails, until it is detached there.", services.join(", ")));
+        }
+        match sessions.len() {
+            0 => {}
+            1 => after_delete.push("1 running session goes on with what it got; a restart in it, also one after a crash, fails.".to_owned()),
+            n => after_delete.push(format!("{n} running sessions go on with what they got; a restart in them, also one after a crash, fails.")),
+        }
+        after_delete.push(format!("It can be restored until {until}; then it is gone with all its versions."));
+        Ok(SecretUsage { services, after_delete })
+    }
+
+    /// Deletes a secret. It can be restored for as long as deleted secrets are kept.
     ///
     /// # Errors
     /// `NotFound`; `Conflict` naming the services that still name it, unless `force`.
@@ -24,17 +69,100 @@ impl Control {
         caller.may(project, Action::ManageSecrets)?;
         let mut tx = self.store().write("delete secret").await.map_err(refused)?;
         let secret = found(&mut tx, project, id).await?;
-        let users = users_of(id, &tx.secret_users(project).await.map_err(refused)?);
-        if !users.is_empty() && !force {
-            let message = format!("the secret {} is named by {}", secret.name, users.join(", "));
-            return Err(Refusal::new(RefusalKind::Conflict, "in_use", message).hint(
-                "remove it from these services first, or delete with force: their next launch then fails for this reason",
-            ));
+        let SecretUsage { services, after_delete } = self.usage_of(&mut tx, project, id).await?;
+        if !services.is_empty() && !force {
+            let message = format!("the secret {} is named by {}", secret.name, services.join(", "));
+            let then = after_delete.join(" ");
+            return Err(Refusal::new(RefusalKind::Conflict, "in_use", message)
+                .hint(format!("remove it from these services first, or delete with force. {then}")));
         }
-        tx.delete_secret(&secret).await.map_err(refused)?;
+        tx.delete_secret(&secret, &caller.actor()).await.map_err(refused)?;
         tx.audit(&caller.audited("secret.delete", format!("{id} version {}", secret.version)))
             .await
             .map_err(refused)?;
         tx.commit().await.map_err(refused)
     }
+
+    /// Deleted secrets that can be restored, newest deletion first.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn deleted_secrets(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+    ) -> Result<wire::DeletedSecretList, Refusal> {
+        caller.may(project, Action::ReadSecrets)?;
+        let mut tx = self.store().read("deleted secrets").await.map_err(refused)?;
+        let kept_for = self.kept_for();
+        let shown = |secret: DeletedSecret| wire::DeletedSecret {
+            id: secret.id,
+            name: secret.name,
+            kind: secret.kind,
+            version: secret.version,
+            deleted_at: secret.deleted_at,
+            deleted_by: secret.deleted_by,
+            kept_until: secret.deleted_at.plus_millis(kept_for),
+        };
+        let secrets = tx.deleted_secrets(project).await.map_err(refused)?;
+        Ok(wire::DeletedSecretList { secrets: secrets.into_iter().map(shown).collect() })
+    }
+
+    /// Puts a deleted secret back, with all its versions, under its own name or another.
+    ///
+    /// # Errors
+    /// `NotFound` when it is not among the deleted ones; `Conflict` when another secret has the name by now.
+    pub async fn restore_secret(
+        &self,
+        caller: &Caller,
+        project: ProjectId,
+        id: SecretId,
+        name: Option<&str>,
+    ) -> Result<SecretItem, Refusal> {
+        caller.may(project, Action::ManageSecrets)?;
+        let name: Option<SecretName> =
+            name.map(|name| name.parse().map_err(|why| Refusal::invalid("name", why))).transpose()?;
+        let mut tx = self.store().write("restore secret").await.map_err(refused)?;
+        let deleted = tx.deleted_secrets(project).await.map_err(refused)?;
+        let deleted =
+            deleted.into_iter().find(|deleted| deleted.id == id).ok_or_else(|| not_found("deleted secret"))?;
+        let name = name.unwrap_or_else(|| deleted.name.clone());
+        let secret = tx.restore_secret(project, &deleted, &name).await.map_err(|error| match error {
+            StoreError::Taken { .. } => {
+                let message = format!("another secret is called {name} by now");
+                Refusal::new(RefusalKind::Conflict, "taken", message).hint("restore it under another name")
+            }
+            error => refused(error),
+        })?;
+        tx.audit(&caller.audited("secret.restore", format!("{id} version {}", secret.version)))
+            .await
+            .map_err(refused)?;
+        let users = tx.secret_users(project).await.map_err(refused)?;
+        tx.commit().await.map_err(refused)?;
+        Ok(item(secret, Some(&users)))
+    }
+
+    /// Milliseconds that a deleted secret is kept.
+    fn kept_for(&self) -> i64 {
+        i64::from(self.context().parts.keep_deleted_days) * DAY
+    }
+}
+
+/// Removes, for ever, what was deleted longer ago than `keep_days`; how many secrets.
+pub(crate) async fn purge(store: &Store, now: Timestamp, keep_days: u32) -> Result<u32, StoreError> {
+    let before = now.plus_millis(-i64::from(keep_days) * DAY);
+    let mut tx = store.write("purge deleted secrets").await?;
+    let mut purged = 0;
+    for project in tx.projects().await? {
+        for secret in tx.deleted_secrets(project.id).await? {
+            if secret.deleted_at <= before {
+                tx.purge_secret(project.id, secret.id).await?;
+                let object = format!("{} version {}", secret.id, secret.version);
+                tx.audit(&By::platform(project.id).audited("secret.purge", object)).await?;
+                purged += 1;
+            }
+        }
+    }
+    tx.commit().await?;
+    Ok(purged)
 }

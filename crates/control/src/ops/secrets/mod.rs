@@ -1,7 +1,7 @@
 //! Secrets: saving, reading without values, revealing, trying against a registry, deleting.
 
 mod clashes;
-mod delete;
+pub(crate) mod delete;
 mod read;
 mod save;
 mod try_pull;

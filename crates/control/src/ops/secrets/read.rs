@@ -98,22 +98,6 @@ impl Control {
         Ok(wire::SecretVersions { versions })
     }
 
-    /// Names of the services that name it.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn secret_usage(
-        &self,
-        caller: &Caller,
-        project: ProjectId,
-        id: SecretId,
-    ) -> Result<Vec<String>, Refusal> {
-        caller.may(project, Action::ReadSecrets)?;
-        let mut tx = self.store().read("secret usage").await.map_err(refused)?;
-        found(&mut tx, project, id).await?;
-        let users = tx.secret_users(project).await.map_err(refused)?;
-        Ok(users_of(id, &users))
-    }
 }
 
 /// The secret of this id.
@@ -154,12 +138,12 @@ fn changes(before: &Entries, after: &Entries) -> VersionChanges {
     }
 }
 
-fn item(secret: Secret, users: Option<&[(SecretId, ServiceRef)]>) -> SecretItem {
-    let Secret { id, name, kind, version, summary, created_at, updated_at, updated_by, .. } = secret;
+pub(super) fn item(secret: Secret, users: Option<&[(SecretId, ServiceRef)]>) -> SecretItem {
+    let Secret { id, name, kind, version, summary, created_at, updated_at, updated_by, damaged, .. } = secret;
     let data = shown(summary);
     let detail = users.map(|users| {
         let data_base64 = BASE64_STANDARD.encode(json!(data).to_string());
-        SecretDetail { version, created_at, updated_at, updated_by, used_by: users_of(id, users), data_base64 }
+        SecretDetail { version, created_at, updated_at, updated_by, used_by: users_of(id, users), damaged, data_base64 }
     });
     SecretItem { id, name, kind, data, detail }
 }

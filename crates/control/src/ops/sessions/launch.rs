@@ -1,7 +1,7 @@
 //! Launching a room's session: planned and recorded in one transaction, then each workload goes its own way.
 
 use meshkeep_core::{
-    Refusal,
+    Refusal, RefusalKind,
     access::Action,
     id::{ProjectId, SessionId},
     name::RoomName,
@@ -126,12 +126,20 @@ async fn plan(tx: &mut Tx, project: ProjectId, room: &Room) -> Result<(Vec<Workl
     let places = plan::places(services.iter().map(|service| &service.name))?;
     let mut planned = Vec::with_capacity(services.len());
     for (service, (service_name, place)) in services.into_iter().zip(places) {
+        let damaged = service.damaged.then(|| damaged(&service));
         let (recipe, missing) = Recipe::newest(tx, project, service.spec).await.map_err(refused)?;
+        let missing = damaged.or(missing);
         // The session gets its id with it.
         let session = SessionId::from_uuid(room.id.as_uuid());
         planned.push(recipe.workload(session, (service.id, service_name), place, missing));
     }
     Ok((planned, elsewhere))
+}
+
+/// The refusal of a service whose row does not open.
+fn damaged(service: &Service) -> Refusal {
+    let message = format!("the service {} is damaged in the database", service.name);
+    Refusal::new(RefusalKind::Broken, "damaged", message).hint("save the service anew, or restore a backup")
 }
 
 /// What is hosted elsewhere, or only started when asked for, is not.

@@ -19,6 +19,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 pub use entries::{EntryArgs, SaidEntries};
 pub use manifest::ManifestArgs;
+pub use terminal::Terminal;
 pub use password::{JsonKeyArgs, PasswordArgs};
 
 use crate::failure::Failure;

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::response::Response;
-use meshkeep_core::{access::Action, id::SecretId, name::SecretName, secret::SecretKind};
+use meshkeep_core::{access::Action, id::SecretId, name::SecretName, secret::SecretKind, wire::SecretUsage};
 
 use crate::{
     error::ApiError,
@@ -21,19 +21,19 @@ pub(super) struct Delete {
     id: SecretId,
     name: SecretName,
     kind: &'static str,
-    used_by: Vec<String>,
+    usage: SecretUsage,
 }
 
-fn path_of(kind: SecretKind) -> &'static str {
+pub(super) fn path_of(kind: SecretKind) -> &'static str {
     if kind == SecretKind::Docker { "pull-secrets" } else { "secrets" }
 }
 
 pub(super) async fn ask(visit: Visit, At(id): At<SecretId>) -> Result<Page<Delete>, ApiError> {
     visit.caller.may(visit.project, Action::ManageSecrets)?;
     let item = visit.control.secret(&visit.caller, visit.project, id).await?;
-    let used_by = visit.control.secret_usage(&visit.caller, visit.project, id).await?;
+    let usage = visit.control.secret_usage(&visit.caller, visit.project, id).await?;
     let frame = visit.frame(Section::Secrets, &format!("Delete {}", item.name));
-    Ok(Page(Delete { frame, id, name: item.name, kind: path_of(item.kind), used_by }))
+    Ok(Page(Delete { frame, id, name: item.name, kind: path_of(item.kind), usage }))
 }
 
 pub(super) async fn delete(visit: Visit, At(id): At<SecretId>, Post(fields): Post) -> Result<Response, ApiError> {

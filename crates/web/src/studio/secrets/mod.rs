@@ -1,6 +1,7 @@
 //! Secret keys and image pull secrets: lists, editors, history, deletion.
 
 mod delete;
+mod deleted;
 mod edit;
 mod form;
 mod history;
@@ -19,6 +20,9 @@ pub(super) fn pages() -> Vec<PageRoute> {
         PageRoute::at("/studio/projects/{project}/secrets/new")
             .page(PageNeeds::May(Action::ManageSecrets), edit::new)
             .form(edit::create),
+        PageRoute::at("/studio/projects/{project}/secrets/deleted")
+            .page(PageNeeds::May(Action::ReadSecrets), deleted::list)
+            .form(deleted::restore),
         PageRoute::at("/studio/projects/{project}/secrets/{secret}")
             .page(PageNeeds::May(Action::ReadSecrets), edit::open)
             .form(edit::save),
