@@ -13,7 +13,7 @@ pub mod redact;
 pub mod testing;
 
 pub use embedded::{
-    EmbeddedConfig, EmbeddedEngine, OpenError,
+    EmbeddedConfig, EmbeddedEngine, HostCheck, OpenError, examine_host,
     net::{Entrance, Entrances, Ipv4Pool, NetError, SERVER_NAME},
     runtime_child,
 };

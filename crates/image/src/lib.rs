@@ -10,6 +10,7 @@ mod challenge;
 mod config;
 mod credential;
 mod error;
+mod examine;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod fuzz;
@@ -29,6 +30,7 @@ mod store;
 pub mod testing;
 
 pub use error::ImageError;
+pub use examine::{LayersExamined, examine_layers};
 pub use host::{BadHost, RegistryHost};
 pub use image::{Digest, Image, ImageConfig, Layer, LayerProgress, Progress};
 pub use images::{Images, ImagesConfig};

@@ -74,16 +74,7 @@ impl Puller {
     ) -> Result<(), ImageError> {
         let limits = self.limits_now(blob)?;
         let job = Job { store: Arc::clone(&self.store), blob: blob.clone(), diff_id: diff_id.clone(), source, limits };
-        for tried in 1.. {
-            match self.download_once(access, job.clone(), progress).await {
-                Err(error) if tried < TRIES => match pause(&error, tried) {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => return Err(error),
-                },
-                outcome => return outcome,
-            }
-        }
-        unreachable!("the loop returns at the last try")
+        self.download_once(access, job, progress).await
     }
 
     async fn download_once(&self, access: &Access<'_>, job: Job, progress: &dyn Progress) -> Result<(), ImageError> {
@@ -153,33 +144,68 @@ enum Piece {
     End,
 }
 
-/// Hands the blob to the converter piece by piece. `Ok` also when the converter gave up: its error is the one to tell.
+/// Hands the blob to the converter piece by piece. A download that breaks goes on where it broke, as often as it gets
+/// further; the digest over all of it tells whether the parts belong together. `Ok` also when the converter gave up: its
+/// error is the one to tell.
 async fn feed(
     access: &Access<'_>,
     blob: &LayerBlob,
     sender: mpsc::Sender<Piece>,
     progress: &dyn Progress,
 ) -> Result<(), ImageError> {
+    let (mut done, mut tried) = (0, 0);
+    loop {
+        let before = done;
+        match feed_from(access, blob, &sender, progress, &mut done).await {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                tried = if done > before { 1 } else { tried + 1 };
+                let pause = pause(&error, tried).or_else(|| stalled(&error, done > before));
+                match pause.filter(|_| tried < TRIES) {
+                    Some(pause) => tokio::time::sleep(pause).await,
+                    None => return Err(error),
+                }
+            }
+        }
+    }
+}
+
+/// A sender that fell silent in the middle is asked once more at once: it had long enough.
+fn stalled(error: &ImageError, got_further: bool) -> Option<Duration> {
+    (got_further && matches!(error, ImageError::Unreachable { .. })).then_some(Duration::ZERO)
+}
+
+async fn feed_from(
+    access: &Access<'_>,
+    blob: &LayerBlob,
+    sender: &mpsc::Sender<Piece>,
+    progress: &dyn Progress,
+    done: &mut u64,
+) -> Result<(), ImageError> {
     let wrong_size = || ImageError::SizeMismatch { what: "layer", digest: blob.digest.clone(), expected: blob.size };
-    let mut reply = access.blob(&blob.digest).await?;
-    if reply.response.content_length().is_some_and(|length| length != blob.size) {
+    let (mut reply, mut at) = access.blob(&blob.digest, *done).await?;
+    if reply.response.content_length().is_some_and(|length| at + length != blob.size) {
         return Err(wrong_size());
     }
-    let mut done = 0;
     while let Some(mut chunk) = reply.chunk().await? {
-        done += chunk.len() as u64;
-        if done > blob.size {
+        let begins = at;
+        at += chunk.len() as u64;
+        if at > blob.size {
             return Err(wrong_size());
         }
+        // What the converter has already, from a sender that knows no ranges.
+        let known = usize::try_from(done.saturating_sub(begins)).unwrap_or(usize::MAX).min(chunk.len());
+        let _ = chunk.split_to(known);
         while !chunk.is_empty() {
             let piece = chunk.split_to(chunk.len().min(PIECE));
             if sender.send(Piece::Bytes(piece)).await.is_err() {
                 return Ok(());
             }
         }
-        progress.layer(LayerProgress { blob: blob.digest.clone(), done, total: blob.size });
+        *done = at.max(*done);
+        progress.layer(LayerProgress { blob: blob.digest.clone(), done: *done, total: blob.size });
     }
-    if done != blob.size {
+    if *done != blob.size {
         return Err(wrong_size());
     }
     // Refused only when the converter gave up.

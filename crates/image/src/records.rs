@@ -54,6 +54,11 @@ pub struct Collected {
     pub bytes: u64,
 }
 
+/// Whether the file is a record.
+pub(crate) fn is_one(path: &std::path::Path) -> bool {
+    read_own::<Record>(path).is_some()
+}
+
 /// The records of a store.
 pub(crate) struct Records {
     store: Arc<Store>,

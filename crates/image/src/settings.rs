@@ -19,6 +19,9 @@ pub struct RegistrySettings {
     /// Names that tests resolve themselves.
     #[cfg(any(test, feature = "testing"))]
     pub names: crate::testing::Names,
+    /// How long a registry may be silent, when a test does not want to wait as long as a person would.
+    #[cfg(any(test, feature = "testing"))]
+    pub silence: Option<std::time::Duration>,
 }
 
 /// One `[registry."host"]` section.
@@ -43,6 +46,8 @@ impl RegistrySettings {
             hosts,
             #[cfg(any(test, feature = "testing"))]
             names: crate::testing::Names::default(),
+            #[cfg(any(test, feature = "testing"))]
+            silence: None,
         }
     }
 

@@ -1,5 +1,5 @@
 //! The layer store: `layers/<diff id>.erofs`, complete and synced, beside `layers/<diff id>.json`, which says where the
-//! layer was seen.
+//! layer was seen and what the file's digest is.
 //!
 //! What must stay true: a name under `layers/` is there only when its file is whole, checked and on the disk; everything
 //! unfinished is in `tmp/`, which is emptied at start. A layer that is in use is never removed: users hold a [`Pin`].
@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -16,6 +16,7 @@ use std::{
 
 use meshkeep_core::{Clock as _, clock::SystemClock};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use crate::{error::ImageError, host::RegistryHost, image::Digest};
@@ -39,6 +40,39 @@ struct Pinned {
 pub(crate) struct Source {
     pub registry: RegistryHost,
     pub blob: Digest,
+}
+
+/// What is noted of a layer.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Noted {
+    Now {
+        sha256: Option<String>,
+        sources: BTreeSet<Source>,
+    },
+    /// Before digests were noted.
+    Before(BTreeSet<Source>),
+}
+
+impl Noted {
+    pub fn sha256(self) -> Option<String> {
+        match self {
+            Self::Now { sha256, .. } => sha256,
+            Self::Before(_) => None,
+        }
+    }
+
+    fn sources(self) -> BTreeSet<Source> {
+        match self {
+            Self::Now { sources, .. } | Self::Before(sources) => sources,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Noting<'a> {
+    sha256: Option<&'a str>,
+    sources: &'a BTreeSet<Source>,
 }
 
 /// Keeps a layer from being removed, and orders those who want to write it.
@@ -126,19 +160,29 @@ impl Store {
     pub fn commit(&self, file: NamedTempFile, diff_id: &Digest) -> Result<(), ImageError> {
         let failed = || ImageError::io("the layer cannot be stored");
         file.as_file().sync_all().map_err(failed())?;
+        let sha256 = sha256_of(file.path()).map_err(failed())?;
+        self.note(diff_id, Some(&sha256), &BTreeSet::new())?;
         file.persist(self.path(diff_id)).map_err(|error| failed()(error.error))?;
         sync_dir(&self.root.join("layers")).map_err(failed())
     }
 
     /// Where the layer's content was seen; empty when that is not known.
     pub fn sources(&self, diff_id: &Digest) -> BTreeSet<Source> {
-        read_own(&self.sources_path(diff_id)).unwrap_or_default()
+        read_own(&self.sources_path(diff_id)).map(Noted::sources).unwrap_or_default()
     }
 
     /// Records that `source` gave the layer's content, checked.
     pub fn add_source(&self, diff_id: &Digest, source: Source) -> Result<(), ImageError> {
         let mut sources = self.sources(diff_id);
-        if sources.insert(source) { self.write_own(&self.sources_path(diff_id), &sources) } else { Ok(()) }
+        if !sources.insert(source) {
+            return Ok(());
+        }
+        let sha256 = read_own(&self.sources_path(diff_id)).and_then(Noted::sha256);
+        self.note(diff_id, sha256.as_deref(), &sources)
+    }
+
+    fn note(&self, diff_id: &Digest, sha256: Option<&str>, sources: &BTreeSet<Source>) -> Result<(), ImageError> {
+        self.write_own(&self.sources_path(diff_id), &Noting { sha256, sources })
     }
 
     fn sources_path(&self, diff_id: &Digest) -> PathBuf {
@@ -214,6 +258,17 @@ pub(crate) fn age(metadata: &fs::Metadata) -> Duration {
 pub(crate) fn read_own<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
     fs::metadata(path).ok().filter(|metadata| metadata.len() <= MAX_OWN_FILE)?;
     serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Of a whole file, in hexadecimal.
+pub(crate) fn sha256_of(path: &Path) -> io::Result<String> {
+    let (mut file, mut digest, mut chunk) = (File::open(path)?, Sha256::new(), vec![0; 1 << 17]);
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hex::encode(digest.finalize())),
+            read => digest.update(&chunk[..read]),
+        }
+    }
 }
 
 fn sync_dir(path: &Path) -> io::Result<()> {

@@ -107,6 +107,16 @@ impl Failure {
         self
     }
 
+    /// What happened.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do next; may be empty.
+    pub fn what_to_do(&self) -> &str {
+        &self.hint
+    }
+
     /// Its kind.
     pub const fn exit(&self) -> Exit {
         self.exit

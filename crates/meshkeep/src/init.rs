@@ -72,16 +72,11 @@ fn init(args: &InitArgs) -> Result<(Initialised, PathBuf), Failure> {
         .map_err(|why| Failure::new(Exit::Usage, format!("the project name {why}")))?;
     let dir = DataDir::new(&args.data_dir)?;
     let key_file = place_of_key(args, &dir)?;
-    refuse_what_is_there(&dir, &key_file)?;
+    refuse_what_is_there(&dir)?;
+    refuse_another_key(&key_file)?;
 
     let root = RootKey::generate();
-    remove_what_killed_runs_left(dir.parent());
-    // Dropped on any failure, and with it everything in it.
-    let hidden = tempfile::Builder::new()
-        .prefix(HIDDEN)
-        .tempdir_in(dir.parent())
-        .map_err(|error| at(dir.parent(), "cannot be written", &error))?;
-    let _alive = lock(hidden.path());
+    let hidden = hidden_beside(&dir)?;
     root.save_new(&key_file, args.lock.lock()?.as_deref()).map_err(failed)?;
     let made = fill(hidden.path(), &dir, root, &args.project_name).and_then(|made| {
         put_in_place(hidden.path(), &dir)?;
@@ -100,6 +95,36 @@ fn init(args: &InitArgs) -> Result<(Initialised, PathBuf), Failure> {
             Err(failure)
         }
     }
+}
+
+/// A directory that is being made: held by this run while it lives, and gone with it when nobody keeps it.
+pub struct Hidden {
+    dir: tempfile::TempDir,
+    alive: Option<File>,
+}
+
+impl Hidden {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Leaves it where it is.
+    pub fn keep(self) -> PathBuf {
+        drop(self.alive);
+        self.dir.keep()
+    }
+}
+
+/// A directory beside the one that is to be made of it.
+pub fn hidden_beside(dir: &DataDir) -> Result<Hidden, Failure> {
+    remove_what_killed_runs_left(dir.parent());
+    let dir = tempfile::Builder::new()
+        .prefix(HIDDEN)
+        .tempdir_in(dir.parent())
+        .map_err(|error| at(dir.parent(), "cannot be written", &error))?;
+    let alive = lock(dir.path());
+    Ok(Hidden { dir, alive })
 }
 
 /// How a directory is called while it is being made.
@@ -133,7 +158,8 @@ fn place_of_key(args: &InitArgs, dir: &DataDir) -> Result<PathBuf, Failure> {
     Ok(file)
 }
 
-fn refuse_what_is_there(dir: &DataDir, key_file: &Path) -> Result<(), Failure> {
+/// Refuses a directory that holds something.
+pub fn refuse_what_is_there(dir: &DataDir) -> Result<(), Failure> {
     let path = dir.path();
     if dir.database().exists() {
         return Err(Failure::new(Exit::State, format!("there is a meshkeep database in {} already", path.display()))
@@ -152,6 +178,10 @@ fn refuse_what_is_there(dir: &DataDir, key_file: &Path) -> Result<(), Failure> {
         return Err(Failure::new(Exit::State, format!("there is no directory {}", dir.parent().display()))
             .hint("make it first"));
     }
+    Ok(())
+}
+
+fn refuse_another_key(key_file: &Path) -> Result<(), Failure> {
     if fs::symlink_metadata(key_file).is_ok() {
         return Err(Failure::new(Exit::State, format!("there is a file {} already", key_file.display())).hint(
             "a root key is never overwritten; give another place with `--root-key-file`, or remove it when nothing is \
@@ -220,7 +250,7 @@ fn new_secret() -> Result<SecretText, Failure> {
 }
 
 /// The directory under its own name, on the disk when this returns.
-fn put_in_place(hidden: &Path, dir: &DataDir) -> Result<(), Failure> {
+pub fn put_in_place(hidden: &Path, dir: &DataDir) -> Result<(), Failure> {
     let sync = |path: &Path| {
         File::open(path).and_then(|dir| dir.sync_all()).map_err(|error| at(path, "cannot be synced", &error))
     };

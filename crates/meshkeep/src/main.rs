@@ -5,9 +5,11 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod client;
 mod cmd;
 mod config;
+mod doctor;
 mod failure;
 mod init;
 mod root_key;

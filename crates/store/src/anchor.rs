@@ -84,6 +84,17 @@ impl Store {
         }
     }
 
+    /// Makes the anchor of a database that is to have one from now on.
+    ///
+    /// # Errors
+    /// As [`Store::write_anchor`].
+    pub async fn anchor_anew(&self, path: &Path) -> Result<(), StoreError> {
+        let mut tx = self.write("begin the anchor").await?;
+        tx.note_anchored().await?;
+        tx.commit().await?;
+        self.anchored_at(path).await
+    }
+
     pub(crate) async fn anchored_at(&self, path: &Path) -> Result<(), StoreError> {
         let mut tx = self.read("anchor").await?;
         let text = tx.anchor().await?.text(tx.shared.audit_key()?);
@@ -94,6 +105,9 @@ impl Store {
 
 /// The file under its own name, on the disk when this returns.
 fn replace(path: &Path, text: &str) -> Result<(), StoreError> {
+    if fs::read_to_string(path).is_ok_and(|is| is == text) {
+        return Ok(());
+    }
     let parent = path.parent().unwrap_or(Path::new("/"));
     let mut name = path.as_os_str().to_owned();
     name.push(".new");

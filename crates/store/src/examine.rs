@@ -148,7 +148,9 @@ impl Store {
         for project in tx.projects().await? {
             match tx.project_key(project.id).await {
                 Ok(key) => removed.extend(tx.accept_project(project.id, &key).await?),
-                Err(error) => tracing::error!(project = %project.id, %error, "nothing of this project opens, and it stays so"),
+                Err(error) => {
+                    tracing::error!(project = %project.id, %error, "nothing of this project opens, and it stays so")
+                }
             }
         }
         let row = |action: &str, object: String| AuditEntry {
@@ -271,10 +273,12 @@ impl Tx {
                 Some(Last { gone, seq, .. }) if !gone && row.is_deleted => {
                     format!("is marked as deleted, and the audit has no such act (its last is row {seq})")
                 }
-                Some(Last { version: Some(version), seq, .. }) if row.version.is_some_and(|is| is != version) => format!(
-                    "was put back as of version {}; version {version} was saved (audit row {seq})",
-                    row.version.unwrap_or_default()
-                ),
+                Some(Last { version: Some(version), seq, .. }) if row.version.is_some_and(|is| is != version) => {
+                    format!(
+                        "was put back as of version {}; version {version} was saved (audit row {seq})",
+                        row.version.unwrap_or_default()
+                    )
+                }
                 Some(_) => continue,
             };
             found.push((Some(row.id.clone()), Damage { object: row.object(), what }));
@@ -292,12 +296,13 @@ impl Tx {
     /// What the audit says last of every thing that a list names.
     async fn last_of_all(&mut self, project: ProjectId) -> Result<BTreeMap<(Listed, String), Last>, StoreError> {
         let failed = self.failed("");
-        let rows = sqlx::query("SELECT seq, action, object FROM audit WHERE project_id = $1 AND outcome = $2 ORDER BY seq")
-            .bind(project.to_string())
-            .bind(AuditEntry::DONE)
-            .fetch_all(self.db())
-            .await
-            .map_err(failed)?;
+        let rows =
+            sqlx::query("SELECT seq, action, object FROM audit WHERE project_id = $1 AND outcome = $2 ORDER BY seq")
+                .bind(project.to_string())
+                .bind(AuditEntry::DONE)
+                .fetch_all(self.db())
+                .await
+                .map_err(failed)?;
         let mut last = BTreeMap::new();
         for row in rows {
             let (action, object, seq) = (row.text("action")?, row.text("object")?, row.number("seq")?);
@@ -322,7 +327,10 @@ impl Tx {
                 _ => None,
             };
             // What only looks at a thing, or restarts it, says nothing of its row.
-            let changes = matches!(verb, "create" | "save" | "patch" | "rollback" | "restore" | "update" | "pin" | "unpin" | "delete");
+            let changes = matches!(
+                verb,
+                "create" | "save" | "patch" | "rollback" | "restore" | "update" | "pin" | "unpin" | "delete"
+            );
             if changes && (kind != Listed::Secret || version.is_some()) {
                 last.insert((kind, id), Last { gone: verb == "delete", version, seq });
             }

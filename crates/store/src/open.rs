@@ -130,6 +130,23 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens the database that is there beside a server that may have it open, for adding to it.
+    ///
+    /// # Errors
+    /// As [`Store::open_to_examine`].
+    pub async fn open_beside(options: StoreOptions) -> Result<Self, StoreError> {
+        let file = options.file();
+        let Self(looked) = Self::open_to_examine(options).await?;
+        looked.readers.close().await;
+        let Shared { keyring, clock, .. } = Arc::into_inner(looked).expect("the store was nobody else's yet");
+        let options = StoreOptions { dir: PathBuf::new(), keyring, anchor: None, clock };
+        let (writer, readers) =
+            (pool(1, settings_of(&file)).await?, pool(1, settings_of(&file).read_only(true)).await?);
+        let store = Self(Arc::new(shared(writer, readers, options)));
+        store.load_audit_key().await?;
+        Ok(store)
+    }
+
     async fn load_audit_key(&self) -> Result<(), StoreError> {
         let key = self.read("check").await?.audit_key().await?;
         let key = key.ok_or_else(|| StoreError::damaged("the key of the audit is gone"))?;
@@ -166,8 +183,10 @@ async fn check_copy(file: &Path, mut options: StoreOptions) -> Result<StoreOptio
         .connect_with(SqliteConnectOptions::new().filename(&copy))
         .await
         .map_err(not_a_database)?;
-    let found: Option<i64> =
-        sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&one).await.map_err(not_a_database)?;
+    let found: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
+        .fetch_one(&one)
+        .await
+        .map_err(not_a_database)?;
     let known = newest_schema();
     match found {
         None => return Err(StoreError::damaged("it has no schema")),

@@ -40,7 +40,8 @@ impl World {
     pub async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let keyring = Keyring::new(RootKey::generate());
-        let options = StoreOptions { dir: dir.path().join("data"), keyring, anchor: None, clock: Arc::new(SystemClock) };
+        let options =
+            StoreOptions { dir: dir.path().join("data"), keyring, anchor: None, clock: Arc::new(SystemClock) };
         let store = Store::create(options).await.unwrap();
         let mut tx = store.write("test").await.unwrap();
         let project = tx.create_project("acme").await.unwrap().id;
@@ -217,7 +218,7 @@ async fn start(store: &Store, images: &Images, engine: &Arc<FakeEngine>) -> (Con
         service_url: "http://meshkeep:4680".to_owned(),
         limits: Limits::default(),
         keep_versions: 20,
-            keep_deleted_days: 30,
+        keep_deleted_days: 30,
         rolling: RollingPace { ready_within: Duration::from_secs(2), settled: Duration::from_millis(50) },
         session_grace: Duration::from_millis(300),
     })

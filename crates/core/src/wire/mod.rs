@@ -22,8 +22,9 @@ pub use project::{ApiKey, ApiKeyCreate, ApiKeyCreated, ApiKeyList, Initialised, 
 pub use restart::{RestartOutcome, RestartState, RestartStep, RollingRestart};
 pub use rooms::{Connected, Room, RoomCreate, RoomList, RoomUpdate};
 pub use secret::{
-    DeletedSecret, DeletedSecretList, PullTest, PullTested, SecretDetail, SecretItem, SecretList, SecretPatch, SecretRestore, SecretRevealed, SecretSaved, SecretUsage,
-    SecretVersion, SecretVersions, SecretWrite, VersionChanges,
+    DeletedSecret, DeletedSecretList, PullTest, PullTested, SecretDetail, SecretItem, SecretList, SecretPatch,
+    SecretRestore, SecretRevealed, SecretSaved, SecretUsage, SecretVersion, SecretVersions, SecretWrite,
+    VersionChanges,
 };
 pub use service::{EnvironmentPreview, PreviewedVariable, ServiceList, VariableSource};
 pub use session::{Event, EventList, LayerProgress, Reason, SecretUse, Session, SessionList, Workload};

@@ -13,6 +13,21 @@ use super::{cgroups::Hierarchies, config::OpenError, sys};
 
 /// Checks privileges and kernel features. Changes nothing.
 pub(super) fn check(hierarchies: &Hierarchies) -> Result<(), OpenError> {
+    checks(Some(hierarchies)).into_iter().try_for_each(|(_, tried)| tried.map(drop))
+}
+
+/// Each check by itself: what is looked at, and what is found.
+pub(super) fn checks(hierarchies: Option<&Hierarchies>) -> Vec<(&'static str, Result<String, OpenError>)> {
+    vec![
+        ("privileges", privileges()),
+        ("user namespaces", user_namespaces()),
+        ("EROFS", file_system("erofs", "load it with `modprobe erofs`, or use a kernel of 6.1 or newer that has it")),
+        ("overlay file system", file_system("overlay", "load it with `modprobe overlay`, or use a kernel that has it")),
+        ("cgroups", limits(hierarchies)),
+    ]
+}
+
+fn privileges() -> Result<String, OpenError> {
     if !geteuid().is_root() {
         return Err(OpenError::NotRoot);
     }
@@ -28,8 +43,12 @@ pub(super) fn check(hierarchies: &Hierarchies) -> Result<(), OpenError> {
             return Err(OpenError::Privilege(name));
         }
     }
-    let namespaces = fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
-    if !Path::new("/proc/self/ns/user").exists() || namespaces.trim() == "0" {
+    Ok("root".to_owned())
+}
+
+fn user_namespaces() -> Result<String, OpenError> {
+    let most = fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
+    if !Path::new("/proc/self/ns/user").exists() || most.trim() == "0" {
         return Err(OpenError::Kernel {
             feature: "user namespaces",
             remedy: "allow them with `sysctl -w user.max_user_namespaces=65536`",
@@ -37,21 +56,26 @@ pub(super) fn check(hierarchies: &Hierarchies) -> Result<(), OpenError> {
     }
     // Tried, not only looked up: user_namespaces(7) lists more reasons to be refused, a chroot among them.
     sys::Parked::in_new_user_namespace().map_err(OpenError::UserNamespace)?;
-    for (name, remedy) in [
-        ("erofs", "load it with `modprobe erofs`, or use a kernel of 6.1 or newer that has it"),
-        ("overlay", "load it with `modprobe overlay`, or use a kernel that has it"),
-    ] {
-        if !has_filesystem(name) {
-            return Err(OpenError::Kernel { feature: name_of(name), remedy });
-        }
+    Ok(format!("{} at most", most.trim()))
+}
+
+fn file_system(name: &str, remedy: &'static str) -> Result<String, OpenError> {
+    if has_filesystem(name) {
+        return Ok("there".to_owned());
     }
-    if !hierarchies.can_limit() {
-        return Err(OpenError::Kernel {
+    Err(OpenError::Kernel { feature: name_of(name), remedy })
+}
+
+fn limits(hierarchies: Option<&Hierarchies>) -> Result<String, OpenError> {
+    match hierarchies {
+        Some(found) if found.can_limit() => {
+            Ok(if found.is_unified() { "v2, memory and pids" } else { "v1, memory and pids" }.to_owned())
+        }
+        _ => Err(OpenError::Kernel {
             feature: "cgroup that limits memory and processes",
             remedy: "boot with `cgroup_enable=memory`, and mount cgroups under /sys/fs/cgroup",
-        });
+        }),
     }
-    Ok(())
 }
 
 /// The id of this boot: what ran in another one runs no more.

@@ -46,6 +46,12 @@ impl Ranges {
     }
 }
 
+/// The last id that workloads have when ranges start at `first`.
+pub(super) fn last(first: u32) -> Option<u32> {
+    first.checked_add(3 * RANGE)?;
+    Some(first.saturating_add((MOST + 1).saturating_mul(RANGE)).saturating_sub(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@ mod adopt;
 mod cgroups;
 mod child;
 mod config;
+mod examine;
 mod exec;
 mod files;
 mod host;
@@ -52,6 +53,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use child::runtime_child;
 pub use config::{EmbeddedConfig, OpenError};
+pub use examine::{HostCheck, examine_host};
 
 use self::{
     cgroups::Hierarchies,

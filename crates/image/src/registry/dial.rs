@@ -117,6 +117,14 @@ impl Dialer {
         }
     }
 
+    /// How long a registry may be silent.
+    fn silence(&self) -> Duration {
+        #[cfg(any(test, feature = "testing"))]
+        return self.settings.silence.unwrap_or(IDLE_READ);
+        #[cfg(not(any(test, feature = "testing")))]
+        IDLE_READ
+    }
+
     fn client(&self, section: &HostSettings, tls: bool, host: &RemoteText) -> Result<Client, ImageError> {
         let kind =
             Kind { ca_file: section.ca_file.clone().filter(|_| tls), may_be_private: section.may_be_private(), tls };
@@ -129,13 +137,13 @@ impl Dialer {
             #[cfg(any(test, feature = "testing"))]
             names: self.settings.names.clone(),
         };
-        let client = build(&kind, resolver, host)?;
+        let client = build(&kind, resolver, self.silence(), host)?;
         clients.insert(kind, client.clone());
         Ok(client)
     }
 }
 
-fn build(kind: &Kind, resolver: Resolver, host: &RemoteText) -> Result<Client, ImageError> {
+fn build(kind: &Kind, resolver: Resolver, silence: Duration, host: &RemoteText) -> Result<Client, ImageError> {
     install_tls();
     let mut builder = Client::builder()
         .user_agent(concat!("meshkeep/", env!("CARGO_PKG_VERSION")))
@@ -144,7 +152,7 @@ fn build(kind: &Kind, resolver: Resolver, host: &RemoteText) -> Result<Client, I
         .retry(reqwest::retry::never())
         .referer(false)
         .connect_timeout(CONNECT)
-        .read_timeout(IDLE_READ)
+        .read_timeout(silence)
         .dns_resolver(Arc::new(resolver));
     if !kind.tls {
         // The system's certificates are not needed, and may not be there.

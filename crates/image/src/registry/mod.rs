@@ -101,11 +101,13 @@ struct Ask<'p> {
     limit: Option<Duration>,
     /// Whether redirects are followed, or are an answer.
     follow: bool,
+    /// The first byte that is wanted of a body; 0 is all of it.
+    from: u64,
 }
 
 impl<'p> Ask<'p> {
     const fn new(method: Method, path: &'p str) -> Self {
-        Self { method, path, limit: Some(WHOLE_REQUEST), follow: true }
+        Self { method, path, limit: Some(WHOLE_REQUEST), follow: true, from: 0 }
     }
 }
 
@@ -178,10 +180,20 @@ impl<'a> Access<'a> {
         self.request(&Ask { follow: false, ..Ask::new(Method::HEAD, &path) }).await.map(drop)
     }
 
-    /// Begins a download. Tried once: the caller repeats it with what follows.
-    pub async fn blob(&self, digest: &Digest) -> Result<Reply, ImageError> {
+    /// Begins a download at the byte `from`; the byte at which the answer begins, which is 0 when its sender knows no ranges
+    /// (RFC 9110, section 14.2). Tried once: the caller repeats it with what follows.
+    pub async fn blob(&self, digest: &Digest, from: u64) -> Result<(Reply, u64), ImageError> {
         let path = self.blob_path(digest);
-        self.request_once(&Ask { limit: None, ..Ask::new(Method::GET, &path) }).await
+        let reply = self.request_once(&Ask { limit: None, from, ..Ask::new(Method::GET, &path) }).await?;
+        let begins = if reply.status() == StatusCode::PARTIAL_CONTENT { from } else { 0 };
+        let stated = reply.text_header(header::CONTENT_RANGE).and_then(first_byte);
+        if begins > 0 && stated != Some(from) {
+            return Err(ImageError::BadAnswer {
+                host: reply.host.clone(),
+                what: "it sends another part of a layer than the one that was asked for",
+            });
+        }
+        Ok((reply, begins))
     }
 
     fn manifest_path(&self, wanted: &str) -> String {
@@ -235,6 +247,9 @@ impl<'a> Access<'a> {
         for _ in 0..=MAX_REDIRECTS {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_static(manifest::ACCEPT));
+            if ask.from > 0 {
+                headers.insert(header::RANGE, range_from(ask.from));
+            }
             if !elsewhere && let Some(value) = self.header(proof, &url) {
                 headers.insert(header::AUTHORIZATION, value);
             }
@@ -290,10 +305,19 @@ impl<'a> Access<'a> {
     }
 }
 
+fn range_from(first: u64) -> HeaderValue {
+    HeaderValue::try_from(format!("bytes={first}-")).expect("digits are fit for a header")
+}
+
+/// The first byte that a `Content-Range` states.
+fn first_byte(range: &str) -> Option<u64> {
+    range.strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
+}
+
 /// How long to wait before the next try; `None` when another try is of no use.
 pub(crate) fn pause(error: &ImageError, tried: u32) -> Option<Duration> {
     if !error.is_transient() {
-        return answer::short_wait(error).filter(|_| tried == 1);
+        return answer::short_wait(error);
     }
     let mut jitter = [0];
     // Without randomness the pause is merely less spread.

@@ -9,8 +9,8 @@ use meshkeep_image::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    BASIC, Shelf, assert_refused, challenge, credential, digest_of, insecure, layer, scripted, serve_parts, small,
-    with_password,
+    BASIC, Shelf, assert_refused, blob_path, challenge, credential, digest_of, insecure, layer, scripted, serve_parts,
+    small, with_password,
 };
 
 fn is_layer_of(parts: &ImageParts, seen: &Seen) -> bool {
@@ -264,10 +264,6 @@ async fn spoiled(
     shown
 }
 
-fn blob_path(bytes: &[u8]) -> String {
-    format!("/v2/team/app/blobs/{}", digest_of(bytes))
-}
-
 #[tokio::test]
 async fn other_bytes_than_named_are_never_stored() {
     let parts = small();
@@ -389,32 +385,6 @@ async fn a_body_without_end_is_cut_at_the_stated_size() {
     let endless =
         move |seen: &Seen| (seen.path == path).then(|| pieces((0..4000).map(|_| Ok(vec![0; 64 * 1024])).collect()));
     spoiled(parts, endless, "size_mismatch").await;
-}
-
-#[tokio::test]
-async fn a_download_that_breaks_is_begun_again_and_never_stored_half() {
-    let tar =
-        layer("big", &(0..2_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>());
-    let parts = ImageParts::new(&[tar], &json!({}));
-    let (path, blob) = (blob_path(&parts.blobs[0]), parts.blobs[0].clone());
-    let half = move || {
-        let broken = std::io::Error::other("gone");
-        pieces(vec![Ok(blob[..blob.len() / 2].to_vec()), Err(broken)])
-    };
-    let breaks = {
-        let (path, half) = (path.clone(), half.clone());
-        move |seen: &Seen| (seen.path == path).then(&half)
-    };
-    spoiled(parts.clone(), breaks, "registry_unreachable").await;
-
-    let tries = std::sync::atomic::AtomicUsize::new(0);
-    let registry = scripted(move |seen| {
-        let first = seen.path == path && tries.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
-        if first { half() } else { serve_parts(&parts, seen) }
-    })
-    .await;
-    let shelf = Shelf::new(insecure(&[&registry.host()])).await;
-    shelf.fetch(&format!("{}/team/app:1", registry.host()), None).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Fetching from real and from hostile registries on loopback.
 
 mod addresses;
+mod faults;
 mod hostile;
 mod pull;
 mod refusals;

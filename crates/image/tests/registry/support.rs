@@ -139,3 +139,8 @@ pub async fn scripted(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) 
     })
     .await
 }
+
+/// Where the layer is fetched.
+pub fn blob_path(bytes: &[u8]) -> String {
+    format!("/v2/team/app/blobs/{}", digest_of(bytes))
+}

@@ -18,8 +18,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::{
+    backup::{self, BackupArgs, RestoreArgs},
     client::Client,
     config::{ClientArgs, ClientConfig, ClientEnvironment},
+    doctor::{self, DoctorArgs},
     failure::{EXIT_CODES, Failure},
     init::{self, InitArgs},
     root_key,
@@ -55,6 +57,9 @@ enum Command {
     Init(InitArgs),
     Serve(Box<ServeArgs>),
     StudioLink(StudioLinkArgs),
+    Doctor(DoctorArgs),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
     /// The root key, which unlocks everything else
     #[command(subcommand, arg_required_else_help = true)]
     RootKey(root_key::Verb),
@@ -101,6 +106,9 @@ pub fn run() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Serve(args) => serve::run(*args),
         Command::StudioLink(args) => studio_link::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => backup::run_restore(&args),
         Command::RootKey(verb) => root_key::run(&verb),
         Command::Secret(Noun { client, verb }) => as_client(&client, async |context| secret::run(context, verb).await),
         Command::Service(Noun { client, verb }) => {

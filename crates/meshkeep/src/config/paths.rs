@@ -55,6 +55,12 @@ impl DataDir {
         self.0.join("engine")
     }
 
+    /// Rooms' and projects' files.
+    #[must_use]
+    pub fn storage(&self) -> PathBuf {
+        self.engine().join("storage")
+    }
+
     /// Beside the directory, so that an old copy that is put back is noticed.
     #[must_use]
     pub fn anchor(&self) -> PathBuf {

@@ -65,12 +65,8 @@ pub(super) fn run(args: &RotateArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::host("cannot start", &error))?;
     let mut keyring = meshkeep_seal::Keyring::new(old);
     keyring.add(next);
-    let options = StoreOptions {
-        dir: dir.path().to_owned(),
-        keyring,
-        anchor: Some(dir.anchor()),
-        clock: Arc::new(SystemClock),
-    };
+    let options =
+        StoreOptions { dir: dir.path().to_owned(), keyring, anchor: Some(dir.anchor()), clock: Arc::new(SystemClock) };
     let rewrapped = runtime
         .block_on(async {
             let store = Store::open(options).await?;
@@ -96,11 +92,7 @@ pub(super) fn run(args: &RotateArgs) -> Result<(), Failure> {
 }
 
 /// As asked, else as the old file was locked.
-fn new_lock(
-    args: &RotateArgs,
-    place: &RootKeyPlace,
-    old: Option<&LockKind>,
-) -> Result<Option<Box<dyn Lock>>, Failure> {
+fn new_lock(args: &RotateArgs, place: &RootKeyPlace, old: Option<&LockKind>) -> Result<Option<Box<dyn Lock>>, Failure> {
     let asked = args.new.lock()?;
     Ok(match (asked, old) {
         (Some(lock), _) => Some(lock),

@@ -58,7 +58,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 async fn serve(mut config: ServerConfig, environment: Environment) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
     let tls = load_tls(&config.transport)?;
-    let lock = parts::lock(&config.data_dir)?;
+    let alone = lock(&config.data_dir)?;
     // Taken before anything is opened, listened on when all is: a taken port changes no file.
     let socket = bind(config.listen)?;
     // Port 0 has become a number.
@@ -105,7 +105,7 @@ async fn serve(mut config: ServerConfig, environment: Environment) -> Result<(),
     }
     store.close().await;
     tracing::info!("stopped");
-    drop(lock);
+    drop(alone);
     Ok(())
 }
 

@@ -1,16 +1,19 @@
 //! The main job from end to end, on real parts: the built program, a registry that asks for a password, containers on
 //! this host, a database file. Each test has its own of all of these and leaves nothing behind. As root.
 
+mod backup;
 mod canary;
 mod canary_cores;
 mod canary_private;
 mod canary_search;
 mod compat;
 mod crosstalk;
+mod doctor;
 mod elsewhere;
 mod first_service;
 mod image;
 mod image_words;
+mod keys;
 mod leftovers;
 mod logs;
 mod loops;

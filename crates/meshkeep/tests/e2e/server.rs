@@ -19,6 +19,8 @@ pub struct Server {
     pub registry: Registry,
     /// Further arguments of `serve`.
     pub arguments: Vec<String>,
+    /// Variables of `serve` and of the commands of the operator.
+    pub environment: Vec<(String, String)>,
     /// What it is started with.
     pub umask: &'static str,
     listen: String,
@@ -43,13 +45,25 @@ impl Server {
 
     /// At an address that stays the same over ends, unless its port is 0.
     pub fn listening(listen: &str, arguments: &[&str]) -> Self {
+        let mut server = Self::initialised(listen, &[], Vec::new());
+        server.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        server.start();
+        server
+    }
+
+    /// Made with these arguments of `init`, and not serving yet.
+    pub fn initialised(listen: &str, arguments: &[&str], environment: Vec<(String, String)>) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let mut init = Command::new(program());
-        init.current_dir(dir.path()).args(["init", "--data-dir", "data", "--json"]);
-        let made: Value = serde_json::from_slice(&run(&mut init, "").stdout).expect("init prints JSON");
-        let mut server = Self {
+        init.current_dir(dir.path()).args(["init", "--data-dir", "data", "--json"]).args(arguments);
+        init.envs(environment.iter().map(|(name, value)| (name, value)));
+        let output = run(&mut init, "");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let made: Value = serde_json::from_slice(&output.stdout).expect("init prints JSON");
+        Self {
             registry: Registry::new(),
-            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+            arguments: Vec::new(),
+            environment,
             umask: "022",
             listen: listen.to_owned(),
             key: made["api_key"].as_str().expect("a key").to_owned(),
@@ -59,18 +73,12 @@ impl Server {
             said_before: String::new(),
             sessions: Vec::new(),
             dir,
-        };
-        server.start();
-        server
+        }
     }
 
     /// Serves; again after an end.
     pub fn start(&mut self) {
-        let mut serve = Command::new("sh");
-        serve.args(["-c", "umask \"$0\"; exec \"$@\" >>printed", self.umask, program()]);
-        serve.current_dir(self.dir.path()).args(["serve", "--data-dir", "data", "--listen", &self.listen]);
-        serve.args(["--insecure-registry", &self.registry.host]).args(&self.arguments);
-        let mut running = Running::start(&mut serve);
+        let mut running = Running::start(&mut self.serve());
         self.url = eventually("the server's start", || {
             let said = running.said();
             let ready = said.lines().find(|line| line.contains(" ready listen="));
@@ -79,6 +87,59 @@ impl Server {
             listen.map(str::to_owned).ok_or(said.clone())
         });
         self.program = Some(running);
+    }
+
+    /// What a server says that does not start; its exit code.
+    pub fn refuses_to_start(&self) -> (Option<i32>, String) {
+        let output = run(&mut self.serve(), "");
+        (output.status.code(), text(&output.stderr))
+    }
+
+    fn serve(&self) -> Command {
+        let mut serve = Command::new("sh");
+        serve.args(["-c", "umask \"$0\"; exec \"$@\" >>printed", self.umask, program()]);
+        serve.current_dir(self.dir.path()).args(["serve", "--data-dir", "data", "--listen", &self.listen]);
+        serve.args(["--insecure-registry", &self.registry.host]).args(&self.arguments);
+        serve.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        serve
+    }
+
+    /// A command of the operator, beside the data directory.
+    pub fn operator(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program());
+        command.current_dir(self.dir.path()).args(arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// What one prints that must succeed.
+    #[track_caller]
+    pub fn operates(&self, arguments: &[&str]) -> String {
+        let output = run(&mut self.operator(arguments), "");
+        assert!(output.status.success(), "{arguments:?}: {}\n{}", text(&output.stderr), text(&output.stdout));
+        text(&output.stdout)
+    }
+
+    /// What `doctor` does not find good: what was looked at, and what was found, and what to do.
+    #[track_caller]
+    pub fn complaints(&self, arguments: &[&str]) -> Vec<String> {
+        let doctor = ["doctor", "--data-dir", "data", "--json"];
+        let output = run(&mut self.operator(&[&doctor, arguments].concat()), "");
+        let report: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
+        let lines = report["lines"].as_array().expect("lines");
+        let bad: Vec<_> = lines.iter().filter(|line| line["good"] == false).collect();
+        assert_eq!(output.status.code(), Some(if bad.is_empty() { 0 } else { 3 }), "{report}");
+        assert!(bad.iter().all(|line| line["fix"].as_str().is_some_and(|fix| !fix.is_empty())), "{report}");
+        let part = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        bad.iter()
+            .map(|line| format!("{}: {} → {}", part(line, "what"), part(line, "found"), part(line, "fix")))
+            .collect()
+    }
+
+    /// The directory in which its data directory is.
+    pub fn place(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     /// SIGTERM or SIGKILL; its exit code.

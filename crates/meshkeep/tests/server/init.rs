@@ -25,7 +25,7 @@ fn makes_a_private_directory_a_key_beside_it_and_shows_the_first_api_key_once() 
     let key = ApiKeyText::parse(made.api_key.expose()).unwrap();
     assert_eq!((key.id, key.project, made.project_name.as_str()), (made.api_key_id, made.project_id, "acme"));
 
-    assert_eq!(names(&place), ["data", "data.root-key"]);
+    assert_eq!(names(&place), ["data", "data.anchor", "data.root-key"]);
     let mode = |name: &str| place.path(name).metadata().unwrap().mode() & 0o7777;
     assert_eq!((mode("data"), mode("data.root-key"), mode("data/meshkeep.db")), (0o700, 0o600, 0o600));
     for (path, (_, _, content)) in place.tree() {
@@ -73,7 +73,7 @@ fn what_is_there_is_never_touched() {
     fs::create_dir(place.data()).unwrap();
     fs::write(place.path("data/notes"), "mine").unwrap();
     one_line(&place.init(&["--root-key-file", "k"]), 3, &["is not empty"]);
-    assert_eq!(names(&place), ["data", "data.root-key"]);
+    assert_eq!(names(&place), ["data", "data.anchor", "data.root-key"]);
     assert_eq!(fs::read(place.path("data/notes")).unwrap(), b"mine");
 
     fs::remove_file(place.path("data/notes")).unwrap();
@@ -97,5 +97,5 @@ fn what_a_killed_run_left_is_removed_by_the_next() {
     fs::create_dir(place.path(".meshkeep-init-abc123")).unwrap();
     fs::write(place.path(".meshkeep-init-abc123/meshkeep.db"), "half").unwrap();
     assert!(place.init(&[]).status.success());
-    assert_eq!(names(&place), ["data", "data.root-key"]);
+    assert_eq!(names(&place), ["data", "data.anchor", "data.root-key"]);
 }

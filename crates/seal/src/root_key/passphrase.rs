@@ -111,7 +111,18 @@ mod tests {
     #[test]
     fn costs_are_bounded() {
         assert_eq!(PassphraseCost::parse("65536 3 4"), Some(PassphraseCost::RECOMMENDED));
-        for text in ["", "65536 3", "65536 3 4 1", "4294967295 3 4", "65536 0 4", "65536 17 4", "65536 3 0", "65536 3 17", "8 1 4", "x 3 4"] {
+        for text in [
+            "",
+            "65536 3",
+            "65536 3 4 1",
+            "4294967295 3 4",
+            "65536 0 4",
+            "65536 17 4",
+            "65536 3 0",
+            "65536 3 17",
+            "8 1 4",
+            "x 3 4",
+        ] {
             assert_eq!(PassphraseCost::parse(text), None, "{text}");
         }
         for text in ["eleven char", ""] {

@@ -57,7 +57,11 @@ impl FromStr for Pkcs11Uri {
                 "module-path" => &mut module,
                 "pin-source" => &mut pin,
                 "pin-value" => return Err(wrong("must not hold a PIN; name its file with `pin-source`")),
-                _ => return Err(wrong("has a part that is not known; known are token, object, module-path and pin-source")),
+                _ => {
+                    return Err(wrong(
+                        "has a part that is not known; known are token, object, module-path and pin-source",
+                    ));
+                }
             };
             if place.replace(value).is_some() {
                 return Err(Pkcs11UriError(format!("has `{name}` twice")));
@@ -135,7 +139,8 @@ impl Lock for KeyService {
         message.extend_from_slice(salt);
         let digest = self.session.sign(&Mechanism::Sha256Hmac, self.key, &message);
         let digest = Zeroizing::new(digest.map_err(|error| refused(&self.uri, "compute HMAC-SHA-256", &error))?);
-        let key = <[u8; 32]>::try_from(digest.as_slice()).map_err(|_| said(&self.uri, "gave a digest of a wrong size"))?;
+        let key =
+            <[u8; 32]>::try_from(digest.as_slice()).map_err(|_| said(&self.uri, "gave a digest of a wrong size"))?;
         Ok(LockingKey(Key::from_bytes(*Zeroizing::new(key))))
     }
 }
@@ -155,7 +160,8 @@ impl<'a> Unkeyed<'a> {
             Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {}
             Err(error) => return Err(refused(uri, "start", &error)),
         }
-        let slots = service.get_slots_with_initialized_token().map_err(|error| refused(uri, "list its tokens", &error))?;
+        let slots =
+            service.get_slots_with_initialized_token().map_err(|error| refused(uri, "list its tokens", &error))?;
         let named = |slot: &cryptoki::slot::Slot| {
             service.get_token_info(*slot).is_ok_and(|info| info.label().trim_end() == uri.token)
         };

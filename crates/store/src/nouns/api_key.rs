@@ -133,7 +133,8 @@ impl Tx {
         .execute(self.db())
         .await
         .map_err(failed)?;
-        let row = self.api_key_row(key.id).await?.ok_or_else(|| StoreError::damaged("a key that was just made is gone"))?;
+        let row =
+            self.api_key_row(key.id).await?.ok_or_else(|| StoreError::damaged("a key that was just made is gone"))?;
         let mac = row_digest(&seal, &row)?;
         self.carry_mac(Listed::ApiKey, &key.id.to_string(), &mac).await?;
         self.relist(project, &seal, None, Some(&mac)).await?;

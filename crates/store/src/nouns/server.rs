@@ -69,7 +69,8 @@ impl Tx {
     pub(crate) async fn rewrap_server_values(&mut self) -> Result<(), StoreError> {
         for (name, context) in [(TOKEN_KEY, token_context()), (AUDIT_KEY, audit_context())] {
             let what = format!("the server's {name}");
-            let sealed = self.server_value(name).await?.ok_or_else(|| StoreError::damaged(format!("{what} is gone")))?;
+            let sealed =
+                self.server_value(name).await?.ok_or_else(|| StoreError::damaged(format!("{what} is gone")))?;
             let sealed = self
                 .shared
                 .keyring

@@ -105,6 +105,18 @@ impl Tx {
         Ok(())
     }
 
+    /// Ends all sessions and takes back all links.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn end_studio_sessions(&mut self) -> Result<(), StoreError> {
+        for sql in ["DELETE FROM studio_sessions", "DELETE FROM studio_links"] {
+            let failed = self.failed("");
+            sqlx::query(sql).execute(self.db()).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
     /// Uses a link up; whether it was good.
     ///
     /// # Errors

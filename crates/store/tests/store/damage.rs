@@ -77,7 +77,9 @@ impl Kept {
         let mut tx = store.read("test").await.unwrap();
         let other = tx.open_secret(self.project, self.other, 1).await.unwrap().unwrap();
         assert_eq!(other["A"].expose(), "stays", "{what}");
-        assert!(tx.secrets(self.project).await.unwrap().iter().any(|secret| secret.id == self.other && !secret.damaged));
+        assert!(
+            tx.secrets(self.project).await.unwrap().iter().any(|secret| secret.id == self.other && !secret.damaged)
+        );
         drop(tx);
         let mut tx = store.write("test").await.unwrap();
         let other = tx.secret(self.project, self.other).await.unwrap().unwrap();
@@ -96,45 +98,143 @@ fn one_says(said: &[String], words: &[&str]) -> bool {
     said.iter().any(|line| words.iter().all(|word| line.contains(word)))
 }
 
-#[tokio::test]
-async fn swapped_replayed_and_removed_rows_are_named() {
-    assert_eq!(Kept::new().await.examined("nothing", true).await, Vec::<String>::new());
-    // What is done, what is said, and whether the first secret can still be used.
+/// What is done, how, what is said of it, and whether the first secret can still be used.
+type Attack = (&'static str, String, &'static [&'static str], bool);
+
+fn attacks_on_secrets() -> Vec<Attack> {
     let secret = "(SELECT id FROM secrets WHERE name = 'first')";
-    let attacks: &[(&str, String, &[&str], bool)] = &[
-        ("swap two values", format!("UPDATE secret_versions SET entries = (SELECT entries FROM secret_versions v WHERE v.secret_id <> {secret}) WHERE secret_id = {secret} AND version = 2"), &["version 2 of secret", "first"], false),
-        ("swap two versions", format!("UPDATE secret_versions SET entries = (SELECT entries FROM secret_versions v WHERE v.secret_id = {secret} AND version = 1) WHERE secret_id = {secret} AND version = 2"), &["version 2 of secret", "first"], false),
-        ("flip a bit", format!("UPDATE secret_versions SET entries = CAST(substr(entries, 1, 150) || x'00' || substr(entries, 152) AS BLOB) WHERE secret_id = {secret} AND version = 2"), &["version 2 of secret", "first"], false),
-        ("cut a value short", format!("UPDATE secret_versions SET entries = substr(entries, 1, 40) WHERE secret_id = {secret} AND version = 2"), &["version 2 of secret", "first"], false),
-        ("empty a value", format!("UPDATE secret_versions SET entries = x'' WHERE secret_id = {secret} AND version = 2"), &["version 2 of secret", "first"], false),
-        ("damage a summary", format!("UPDATE secret_versions SET summary = x'01' WHERE secret_id = {secret} AND version = 2"), &["version 2 of secret", "first"], false),
-        ("remove a version", format!("DELETE FROM secret_versions WHERE secret_id = {secret} AND version = 1"), &["secret", "first", "not as it was saved"], false),
-        ("wind a secret back", format!("UPDATE secrets SET version = 1 WHERE id = {secret}"), &["secret", "first", "not as it was saved"], false),
-        ("rename", "UPDATE secrets SET name = 'zzz' WHERE name = 'first'".to_owned(), &["secret", "zzz", "not as it was saved"], false),
-        ("remove a secret", format!("DELETE FROM secret_versions WHERE secret_id = {secret}; DELETE FROM secrets WHERE name = 'first'"), &["secret", "was removed behind meshkeep's back", "version 2"], false),
-        ("make a member an admin", "UPDATE api_keys SET role = 'admin'".to_owned(), &["API key", "not as it was made"], true),
-        ("put a deleted key back", "INSERT OR IGNORE INTO api_keys SELECT * FROM kept_key".to_owned(), &["API key", "was put back after it was deleted"], true),
+    vec![
+        (
+            "swap two values",
+            format!(
+                "UPDATE secret_versions SET entries = (SELECT entries FROM secret_versions v WHERE v.secret_id <> {secret}) WHERE secret_id = {secret} AND version = 2"
+            ),
+            &["version 2 of secret", "first"],
+            false,
+        ),
+        (
+            "swap two versions",
+            format!(
+                "UPDATE secret_versions SET entries = (SELECT entries FROM secret_versions v WHERE v.secret_id = {secret} AND version = 1) WHERE secret_id = {secret} AND version = 2"
+            ),
+            &["version 2 of secret", "first"],
+            false,
+        ),
+        (
+            "flip a bit",
+            format!(
+                "UPDATE secret_versions SET entries = CAST(substr(entries, 1, 150) || x'00' || substr(entries, 152) AS BLOB) WHERE secret_id = {secret} AND version = 2"
+            ),
+            &["version 2 of secret", "first"],
+            false,
+        ),
+        (
+            "cut a value short",
+            format!(
+                "UPDATE secret_versions SET entries = substr(entries, 1, 40) WHERE secret_id = {secret} AND version = 2"
+            ),
+            &["version 2 of secret", "first"],
+            false,
+        ),
+        (
+            "empty a value",
+            format!("UPDATE secret_versions SET entries = x'' WHERE secret_id = {secret} AND version = 2"),
+            &["version 2 of secret", "first"],
+            false,
+        ),
+        (
+            "damage a summary",
+            format!("UPDATE secret_versions SET summary = x'01' WHERE secret_id = {secret} AND version = 2"),
+            &["version 2 of secret", "first"],
+            false,
+        ),
+        (
+            "remove a version",
+            format!("DELETE FROM secret_versions WHERE secret_id = {secret} AND version = 1"),
+            &["secret", "first", "not as it was saved"],
+            false,
+        ),
+        (
+            "wind a secret back",
+            format!("UPDATE secrets SET version = 1 WHERE id = {secret}"),
+            &["secret", "first", "not as it was saved"],
+            false,
+        ),
+        (
+            "rename",
+            "UPDATE secrets SET name = 'zzz' WHERE name = 'first'".to_owned(),
+            &["secret", "zzz", "not as it was saved"],
+            false,
+        ),
+        (
+            "remove a secret",
+            format!("DELETE FROM secret_versions WHERE secret_id = {secret}; DELETE FROM secrets WHERE name = 'first'"),
+            &["secret", "was removed behind meshkeep's back", "version 2"],
+            false,
+        ),
+        (
+            "mark as deleted",
+            "UPDATE secrets SET deleted_at = 1 WHERE name = 'first'".to_owned(),
+            &["secret", "first", "not as it was saved"],
+            false,
+        ),
+    ]
+}
+
+fn attacks_on_the_rest() -> Vec<Attack> {
+    vec![
+        (
+            "make a member an admin",
+            "UPDATE api_keys SET role = 'admin'".to_owned(),
+            &["API key", "not as it was made"],
+            true,
+        ),
+        (
+            "put a deleted key back",
+            "INSERT OR IGNORE INTO api_keys SELECT * FROM kept_key".to_owned(),
+            &["API key", "was put back after it was deleted"],
+            true,
+        ),
         ("remove a key", "DELETE FROM api_keys".to_owned(), &["API key", "was removed behind"], true),
-        ("damage a service", "UPDATE services SET manifest = x'00'".to_owned(), &["service", "weather", "not as it was saved"], true),
+        (
+            "damage a service",
+            "UPDATE services SET manifest = x'00'".to_owned(),
+            &["service", "weather", "not as it was saved"],
+            true,
+        ),
         ("remove a service", "DELETE FROM services".to_owned(), &["service", "was removed behind"], true),
         ("count on", "UPDATE projects SET list_counter = list_counter + 1".to_owned(), &["list of project"], true),
         ("damage the list", "UPDATE projects SET list = x'00'".to_owned(), &["list of project"], true),
-        ("mark as deleted", "UPDATE secrets SET deleted_at = 1 WHERE name = 'first'".to_owned(), &["secret", "first", "not as it was saved"], false),
-        ("change the audit", "DROP TRIGGER audit_is_append_only_update; UPDATE audit SET actor = 'nobody' WHERE seq = 2".to_owned(), &["audit row 2", "does not fit"], true),
-        ("cut the audit short", "DROP TRIGGER audit_is_append_only_delete; DELETE FROM audit WHERE seq < 2".to_owned(), &["audit row 2", "does not fit"], true),
-    ];
-    for (what, sql, words, usable) in attacks {
+        (
+            "change the audit",
+            "DROP TRIGGER audit_is_append_only_update; UPDATE audit SET actor = 'nobody' WHERE seq = 2".to_owned(),
+            &["audit row 2", "does not fit"],
+            true,
+        ),
+        (
+            "cut the audit short",
+            "DROP TRIGGER audit_is_append_only_delete; DELETE FROM audit WHERE seq < 2".to_owned(),
+            &["audit row 2", "does not fit"],
+            true,
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn swapped_replayed_and_removed_rows_are_named() {
+    assert_eq!(Kept::new().await.examined("nothing", true).await, Vec::<String>::new());
+    for (what, sql, words, usable) in attacks_on_secrets().into_iter().chain(attacks_on_the_rest()) {
         let kept = Kept::new().await;
-        kept.place.tamper(sql).await;
-        let said = kept.examined(what, !matches!(*what, "count on" | "damage the list")).await;
+        kept.place.tamper(&sql).await;
+        let said = kept.examined(what, !matches!(what, "count on" | "damage the list")).await;
         assert!(one_says(&said, words), "{what}: {said:?}");
         let store = Store::open(kept.place.options()).await.unwrap();
         let mut tx = store.read("test").await.unwrap();
         let opened = tx.open_secret(kept.project, kept.first, 2).await;
         let is_usable = opened.as_ref().is_ok_and(Option::is_some);
-        assert_eq!(is_usable, *usable, "{what}");
+        assert_eq!(is_usable, usable, "{what}");
         let may_be_used = tx.api_key(kept.key).await.is_ok_and(|found| found.is_some());
-        assert_eq!(may_be_used, !what.contains("admin") && *what != "remove a key", "{what}");
+        assert_eq!(may_be_used, !what.contains("admin") && what != "remove a key", "{what}");
         drop(tx);
         store.close().await;
 

@@ -19,7 +19,13 @@ async fn written(sql: &str) -> (TempDir, StoreOptions) {
     let data = dir.path().join("data");
     fs::create_dir(&data).unwrap();
     let file = data.join("meshkeep.db");
-    let mut db = SqliteConnectOptions::new().filename(&file).create_if_missing(true).foreign_keys(false).connect().await.unwrap();
+    let mut db = SqliteConnectOptions::new()
+        .filename(&file)
+        .create_if_missing(true)
+        .foreign_keys(false)
+        .connect()
+        .await
+        .unwrap();
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut db).await.unwrap();
     db.close().await.unwrap();
     let keyring = Keyring::new(RootKey::load(&key).unwrap());

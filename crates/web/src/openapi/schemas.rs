@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 /// All, by name.
 pub(super) fn all() -> Map<String, Value> {
-    let groups = [projects(), secrets(), services(), rooms(), sessions(), audit()];
+    let groups = [projects(), secrets(), deleted_secrets(), services(), rooms(), sessions(), audit()];
     groups.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
@@ -219,6 +219,11 @@ fn secrets() -> Group {
         ),
         ("VersionChanges", object([("added", texts()), ("changed", texts()), ("removed", texts())])),
         ("SecretVersions", object([("versions", list_of("SecretVersion"))])),
+    ]
+}
+
+fn deleted_secrets() -> Group {
+    vec![
         ("SecretUsage", object([("services", texts()), ("after_delete", texts())])),
         ("DeletedSecretList", object([("secrets", list_of("DeletedSecret"))])),
         (
@@ -479,8 +484,22 @@ mod tests {
             updated_at: TIME,
             updated_by: text(),
             used_by: vec![],
+            damaged: true,
             data_base64: text(),
         };
+        compare("SecretUsage", wire::SecretUsage { services: vec![], after_delete: vec![] });
+        compare("SecretRestore", wire::SecretRestore { name: Some(text()) });
+        let deleted = wire::DeletedSecret {
+            id,
+            name: name.clone(),
+            kind,
+            version: 1,
+            deleted_at: TIME,
+            deleted_by: text(),
+            kept_until: TIME,
+        };
+        compare("DeletedSecretList", wire::DeletedSecretList { secrets: vec![deleted.clone()] });
+        compare("DeletedSecret", deleted);
         compare("SecretItem", wire::SecretItem { id, name, kind, data: Default::default(), detail: Some(detail) });
         compare("SecretList", wire::SecretList { secrets: vec![] });
         compare("SecretVersions", wire::SecretVersions { versions: vec![] });

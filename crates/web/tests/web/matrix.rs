@@ -35,6 +35,7 @@ pub fn body(route: &RouteInfo, name: &str) -> (&'static str, Body) {
         Some("ApiKeyCreate") => json(json!({"name": name})),
         Some("SecretWrite") => json(json!({"name": name, "type": "keys", "data": {"A": "value-of-a"}})),
         Some("SecretPatch") => json(json!({"set": {"A": "value-of-a"}})),
+        Some("SecretRestore") => json(json!({"name": name})),
         Some("Rollback") => json(json!({"version": 1})),
         Some("PullTest") => {
             json(json!({"server": "127.0.0.1:1", "username": "u", "password": "p", "image": "127.0.0.1:1/a"}))

@@ -78,7 +78,9 @@ impl App {
         let clock = Arc::new(SystemClock);
         let keyring = Keyring::new(RootKey::generate());
         let store =
-            Store::create(StoreOptions { dir: dir.path().join("data"), keyring, anchor: None, clock: clock.clone() }).await.unwrap();
+            Store::create(StoreOptions { dir: dir.path().join("data"), keyring, anchor: None, clock: clock.clone() })
+                .await
+                .unwrap();
         let mut tx = store.write("test").await.unwrap();
         let project = tx.create_project("acme").await.unwrap().id;
         let other_project = tx.create_project("other").await.unwrap().id;

@@ -48,8 +48,13 @@ impl Control {
         }
         match sessions.len() {
             0 => {}
-            1 => after_delete.push("1 running session goes on with what it got; a restart in it, also one after a crash, fails.".to_owned()),
-            n => after_delete.push(format!("{n} running sessions go on with what they got; a restart in them, also one after a crash, fails.")),
+            1 => after_delete.push(
+                "1 running session goes on with what it got; a restart in it, also one after a crash, fails."
+                    .to_owned(),
+            ),
+            n => after_delete.push(format!(
+                "{n} running sessions go on with what they got; a restart in them, also one after a crash, fails."
+            )),
         }
         after_delete.push(format!("It can be restored until {until}; then it is gone with all its versions."));
         Ok(SecretUsage { services, after_delete })

@@ -97,7 +97,6 @@ impl Control {
         }
         Ok(wire::SecretVersions { versions })
     }
-
 }
 
 /// The secret of this id.

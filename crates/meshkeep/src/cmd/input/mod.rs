@@ -19,8 +19,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 pub use entries::{EntryArgs, SaidEntries};
 pub use manifest::ManifestArgs;
-pub use terminal::Terminal;
 pub use password::{JsonKeyArgs, PasswordArgs};
+pub use terminal::Terminal;
 
 use crate::failure::Failure;
 

@@ -1,5 +1,6 @@
 //! `meshkeep secret delete`.
 
+use meshkeep_core::wire::SecretUsage;
 use reqwest::Method;
 
 use crate::{
@@ -21,8 +22,10 @@ pub struct DeleteArgs {
 
 pub(super) async fn run(context: &Context, args: DeleteArgs) -> Result<(), Failure> {
     let id = resolve::secret_id(&context.client, &args.secret).await?.to_string();
+    let usage: SecretUsage = context.client.get(&["secrets", &id, "usage"]).await?;
     let call = context.client.call(Method::DELETE, &["secrets", &id]);
     let call = if args.force { call.query("force", "true") } else { call };
     call.done().await?;
-    context.out.did("deleted", &id, &format!("Secret {id} deleted."))
+    let then = usage.after_delete.join("\n");
+    context.out.did("deleted", &id, &format!("Secret {id} deleted.\n{then}"))
 }

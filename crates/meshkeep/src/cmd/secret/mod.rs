@@ -4,6 +4,7 @@ mod delete;
 mod keys;
 mod list;
 mod pull;
+mod restore;
 mod show;
 mod test;
 mod versions;
@@ -28,13 +29,15 @@ pub enum Verb {
     #[command(subcommand, arg_required_else_help = true)]
     Gar(pull::GarVerb),
     /// All secrets of the project, without their values
-    List,
+    List(list::ListArgs),
     /// One secret: its entries, versions and who uses it
     Show(show::ShowArgs),
     /// Ask the registry whether a pull secret may pull an image
     Test(test::TestArgs),
     /// Delete a secret
     Delete(delete::DeleteArgs),
+    /// Put a deleted secret back with all its versions
+    Restore(restore::RestoreArgs),
     /// Every save of a secret, newest first
     Versions(versions::VersionsArgs),
     /// Save an older version again, as the newest
@@ -48,10 +51,11 @@ pub async fn run(context: &Context, verb: Verb) -> Result<(), Failure> {
         Verb::Docker(verb) => pull::docker(context, verb).await,
         Verb::Acr(verb) => pull::acr(context, verb).await,
         Verb::Gar(verb) => pull::gar(context, verb).await,
-        Verb::List => list::run(context).await,
+        Verb::List(args) => list::run(context, args).await,
         Verb::Show(args) => show::run(context, args).await,
         Verb::Test(args) => test::run(context, args).await,
         Verb::Delete(args) => delete::run(context, args).await,
+        Verb::Restore(args) => restore::run(context, args).await,
         Verb::Versions(args) => versions::list(context, args).await,
         Verb::Rollback(args) => versions::rollback(context, args).await,
     }

@@ -35,13 +35,14 @@ impl Tx {
     pub async fn delete_secret(&mut self, secret: &Secret, by: &str) -> Result<(), StoreError> {
         let was = self.carried_mac(Listed::Secret, &secret.id.to_string()).await?;
         let failed = self.failed("");
-        let done = sqlx::query("UPDATE secrets SET deleted_at = $1, deleted_by = $2 WHERE id = $3 AND deleted_at IS NULL")
-            .bind(self.now().as_millis())
-            .bind(by)
-            .bind(secret.id.to_string())
-            .execute(self.db())
-            .await
-            .map_err(failed)?;
+        let done =
+            sqlx::query("UPDATE secrets SET deleted_at = $1, deleted_by = $2 WHERE id = $3 AND deleted_at IS NULL")
+                .bind(self.now().as_millis())
+                .bind(by)
+                .bind(secret.id.to_string())
+                .execute(self.db())
+                .await
+                .map_err(failed)?;
         one_row(&done, "secret")?;
         self.list_secret(secret.project, secret.id, Some(was)).await
     }

@@ -157,11 +157,11 @@ impl Tx {
         let row = sqlx::query(sqlx::AssertSqlSafe(format!(
             "{SELECT} WHERE s.project_id = $1 AND s.id = $2 AND s.deleted_at IS NULL"
         )))
-            .bind(project.to_string())
-            .bind(id.to_string())
-            .fetch_optional(self.db())
-            .await
-            .map_err(failed)?;
+        .bind(project.to_string())
+        .bind(id.to_string())
+        .fetch_optional(self.db())
+        .await
+        .map_err(failed)?;
         let Some(row) = row else { return Ok(None) };
         self.check_secret_row(&key, project, id).await?;
         read(&key, &row).map(Some)
@@ -177,10 +177,10 @@ impl Tx {
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "{SELECT} WHERE s.project_id = $1 AND s.deleted_at IS NULL ORDER BY s.name"
         )))
-            .bind(project.to_string())
-            .fetch_all(self.db())
-            .await
-            .map_err(failed)?;
+        .bind(project.to_string())
+        .fetch_all(self.db())
+        .await
+        .map_err(failed)?;
         rows.iter()
             .map(|row| match read(&key, row) {
                 Err(StoreError::Damaged { .. }) => read_damaged(row),

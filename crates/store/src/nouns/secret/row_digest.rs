@@ -57,11 +57,8 @@ impl Tx {
         id: &str,
     ) -> Result<Mac, StoreError> {
         let failed = self.failed("");
-        let row = sqlx::query("SELECT * FROM secrets WHERE id = $1")
-            .bind(id)
-            .fetch_one(self.db())
-            .await
-            .map_err(&failed)?;
+        let row =
+            sqlx::query("SELECT * FROM secrets WHERE id = $1").bind(id).fetch_one(self.db()).await.map_err(&failed)?;
         let versions = sqlx::query(
             "SELECT version, digest, created_at, created_by FROM secret_versions WHERE secret_id = $1 ORDER BY version",
         )

@@ -6,12 +6,7 @@ use meshkeep_core::{
     secret::{Entries, SecretKind},
 };
 
-use super::{
-    Secret, SecretSummary,
-    entries::encode,
-    place,
-    row_digest::version_digest,
-};
+use super::{Secret, SecretSummary, entries::encode, place, row_digest::version_digest};
 use crate::{
     StoreError, Tx,
     nouns::{list::Listed, new_id},

@@ -1,0 +1,141 @@
+//! `meshkeep backup`: one sealed file, as of one moment, beside a server that goes on.
+//!
+//! What must stay true: the file shows nothing without the root key, which is not in it; it has its name only when it is
+//! whole and on the disk.
+
+mod format;
+mod restore;
+mod stored;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use meshkeep_core::{Clock as _, clock::SystemClock};
+use meshkeep_seal::{Keyring, StreamWriter};
+use meshkeep_store::{AuditEntry, Store, StoreError, StoreOptions};
+
+use crate::{
+    config::{DataDir, Environment},
+    failure::{Exit, Failure},
+    root_key::{RootKeyArgs, RootKeyPlace},
+    serve::{harden, private_files},
+};
+use format::{ABOUT, About, DATABASE, STORAGE, context};
+
+pub use restore::{RestoreArgs, run as run_restore};
+
+/// Write a sealed copy of everything that is kept: secrets, services, rooms, sessions, the audit, rooms' files.
+#[derive(Debug, clap::Args)]
+pub struct BackupArgs {
+    /// The file to make; it must not be there
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// The server's data directory
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+
+    #[command(flatten)]
+    root_key: RootKeyArgs,
+}
+
+/// Writes it.
+#[must_use]
+pub fn run(args: &BackupArgs) -> ExitCode {
+    match back_up(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn back_up(args: &BackupArgs) -> Result<(), Failure> {
+    harden().map_err(|error| Failure::host("the process could not be hardened", &error))?;
+    private_files();
+    let dir = DataDir::new(&args.data_dir)?;
+    if fs::symlink_metadata(&args.file).is_ok() {
+        return Err(Failure::new(Exit::State, format!("there is a file {} already", args.file.display()))
+            .hint("a backup overwrites nothing; give another name"));
+    }
+    let place = RootKeyPlace::find(args.root_key.clone(), &dir, &Environment::read());
+    // Among the data, which is on a disk that may hold it; sealed values are all that is secret in it.
+    let work = tempfile::Builder::new()
+        .prefix(".backup-")
+        .tempdir_in(dir.path())
+        .map_err(|error| Failure::host(&format!("{} cannot be written", dir.path().display()), &error))?;
+    let snapshot = work.path().join(DATABASE);
+    let refused = |error: StoreError| Failure::refusal(Exit::State, error.refusal());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::host("cannot start", &error))?;
+    let options =
+        |dir: &Path, keyring| StoreOptions { dir: dir.to_owned(), keyring, anchor: None, clock: Arc::new(SystemClock) };
+    let root = runtime.block_on(async {
+        // Also the check that the key at hand is the one that the backup will need.
+        let store = Store::open_beside(options(dir.path(), place.keyring()?)).await.map_err(refused)?;
+        let root = store.root_key_id();
+        let mut tx = store.write("record a backup").await.map_err(refused)?;
+        tx.audit(&entry("server.backup", root.to_string())).await.map_err(refused)?;
+        tx.commit().await.map_err(refused)?;
+        store.close_without_anchor().await;
+        Store::snapshot(dir.path(), &snapshot).await.map_err(refused)?;
+        Ok::<_, Failure>(root)
+    })?;
+    let mut keyring = place.keyring()?;
+    if !keyring.seal_under(root) {
+        return Err(Failure::new(Exit::State, "the root key was changed meanwhile").hint("make the backup again"));
+    }
+    let size = write(&args.file, &keyring, &snapshot, &dir.storage())
+        .map_err(|error| Failure::host(&format!("{} could not be written", args.file.display()), &error))?;
+    println!(
+        "Backed up to {file} ({size} bytes). It opens with root key {root} alone, which is not in it: keep a copy of\n\
+         {key} apart from it. `meshkeep restore {file} --data-dir DIR` makes a data directory of it.",
+        file = args.file.display(),
+        key = place.file.display(),
+    );
+    Ok(())
+}
+
+fn entry(action: &str, object: String) -> AuditEntry {
+    AuditEntry {
+        project: None,
+        actor: "operator".to_owned(),
+        action: action.to_owned(),
+        object,
+        origin: "local".to_owned(),
+        outcome: AuditEntry::DONE.to_owned(),
+    }
+}
+
+/// The file under its own name, on the disk when this returns; its size.
+fn write(file: &Path, keyring: &Keyring, snapshot: &Path, storage: &Path) -> io::Result<u64> {
+    let file = std::path::absolute(file)?;
+    let mut part = file.clone().into_os_string();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let written = || {
+        let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+        let sealed = StreamWriter::new(keyring, &context(), BufWriter::new(open))?;
+        let mut tar = tar::Builder::new(sealed);
+        let about = About { format: 1, made_at: SystemClock.now(), version: env!("CARGO_PKG_VERSION").to_owned() };
+        stored::add_bytes(&mut tar, ABOUT, &serde_json::to_vec(&about)?)?;
+        tar.append_path_with_name(snapshot, DATABASE)?;
+        stored::add_tree(&mut tar, storage, Path::new(STORAGE))?;
+        let mut to = tar.into_inner()?.finish()?;
+        to.flush()?;
+        to.get_ref().sync_all()?;
+        let size = to.get_ref().metadata()?.len();
+        fs::hard_link(&part, &file)?;
+        File::open(file.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+        Ok(size)
+    };
+    let written = written();
+    let _ = fs::remove_file(&part);
+    written
+}
