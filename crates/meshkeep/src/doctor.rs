@@ -163,7 +163,7 @@ async fn look_at_database(options: StoreOptions, dir: &DataDir, report: &mut Rep
                 report.bad(
                     "database",
                     format!("{object} {what}"),
-                    "save it anew, or restore a backup; `meshkeep doctor --accept` takes the database as it is",
+                    "restore a backup; or stop the server and let `meshkeep doctor --accept` remove what does not open",
                 );
             }
         }

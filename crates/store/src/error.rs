@@ -120,7 +120,7 @@ impl StoreError {
                 of(RefusalKind::Invalid, "wrong_root_key").hint("give the right file with `--root-key-file`")
             }
             Self::Damaged { .. } => of(RefusalKind::Broken, "damaged")
-                .hint("`meshkeep doctor` names all that is damaged; restore a backup into a new data directory, or save it anew"),
+                .hint("`meshkeep doctor` names all that is damaged; restore a backup, or let `doctor --accept` remove it"),
             Self::Older { .. } => of(RefusalKind::Broken, "older_database_put_back").hint(
                 "put the newer one back; if this one is meant, `meshkeep doctor --accept` takes it as it is, and says so in the audit",
             ),

@@ -148,11 +148,12 @@ impl Driver {
         }
     }
 
-    /// Starts the image of the launch. Without one (nothing was proven yet, or not recorded) it is proven now.
+    /// Starts the image of the launch. Without one (nothing was proven yet, or not recorded) it is proven now; so it is when
+    /// its layers are gone.
     fn first(&self) -> Phase {
         match self.launch.image.clone() {
-            Some(image) => Phase::Start(Box::new(image)),
-            None => Phase::Wait(Wait::Fetch),
+            Some(image) if image.is_here() => Phase::Start(Box::new(image)),
+            _ => Phase::Wait(Wait::Fetch),
         }
     }
 
@@ -175,8 +176,16 @@ impl Driver {
         self.launch.state = WorkloadState::Pulling;
         self.context.live.show(&self.launch);
         let progress = self.context.live.progress(self.launch.id);
-        match self.context.fetch(&self.launch.recipe, progress).await {
+        let mut recipe = self.launch.recipe.clone();
+        if let Some(before) = &self.launch.image {
+            recipe.spec = before.pinned(&recipe.spec);
+        }
+        match self.context.fetch(&recipe, progress).await {
             Ok(image) => {
+                let image = match &self.launch.image {
+                    Some(before) => image.named_as(before),
+                    None => image,
+                };
                 self.launch.image = Some(image.clone());
                 Phase::Start(Box::new(image))
             }

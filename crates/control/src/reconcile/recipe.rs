@@ -72,7 +72,7 @@ impl Recipe {
                 Ok(Some(found)) => recipe.secrets.push(found),
                 Ok(None) => drop(missing.get_or_insert_with(|| deleted(&place()))),
                 // Of one service: the others start.
-                Err(error @ StoreError::Damaged { .. }) => drop(missing.get_or_insert_with(|| error.refusal())),
+                Err(error @ StoreError::Damaged { .. }) => drop(missing.get_or_insert_with(|| damaged(&error))),
                 Err(error) => return Err(error),
             }
         }
@@ -82,7 +82,7 @@ impl Recipe {
                 Ok(None) => {
                     missing.get_or_insert_with(|| deleted(&format!("`container.pull_secret` names {id}, which")));
                 }
-                Err(error @ StoreError::Damaged { .. }) => drop(missing.get_or_insert_with(|| error.refusal())),
+                Err(error @ StoreError::Damaged { .. }) => drop(missing.get_or_insert_with(|| damaged(&error))),
                 Err(error) => return Err(error),
             }
         }
@@ -100,6 +100,13 @@ async fn wanted(
     let found = tx.secret(project, id).await?;
     let version = |newest| checked.version_of(id, newest);
     Ok(found.map(|secret| SecretRef { project, id, version: version(secret.version), name: secret.name }))
+}
+
+/// The refusal of a start that needs a secret which does not open. Not tried again by itself: without the secret the
+/// workload would start with less than it was given.
+fn damaged(error: &StoreError) -> Refusal {
+    let Refusal { message, hint, .. } = error.refusal();
+    Refusal::new(RefusalKind::Invalid, "damaged", message).hint(hint)
 }
 
 /// The refusal of a start that needs a secret which is not there any more. `what` is completed by "was deleted".

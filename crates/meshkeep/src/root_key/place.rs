@@ -55,7 +55,9 @@ impl RootKeyPlace {
         };
         let passphrase_file = args.passphrase_file.or_else(|| credential(PASSPHRASE_CREDENTIAL));
         match (args.root_key_file, credential(KEY_CREDENTIAL)) {
-            (Some(file), _) => Self { file, private: true, passphrase_file },
+            (Some(file), _) => {
+                Self { file: std::path::absolute(&file).unwrap_or(file), private: true, passphrase_file }
+            }
             (None, Some(file)) => Self { file, private: false, passphrase_file },
             (None, None) => Self { file: dir.default_root_key(), private: true, passphrase_file },
         }

@@ -36,7 +36,7 @@ fn damage_is_named_stops_what_it_touches_and_can_be_accepted() {
     server.ok(&["session", "terminate", &session], "");
     server.stop(Signal::TERM);
 
-    tamper(&server, &format!("UPDATE secret_versions SET entries = x'00' WHERE secret_id = '{key}'"));
+    tamper(&server, &format!("UPDATE secret_versions SET entries = x'00', summary = x'00' WHERE secret_id = '{key}'"));
     let layer = fs::read_dir(server.data_dir().join("images/layers")).unwrap().flatten().map(|entry| entry.path());
     let layer = layer.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "erofs")).unwrap();
     let mut bytes = fs::read(&layer).unwrap();

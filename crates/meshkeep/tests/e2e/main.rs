@@ -7,6 +7,7 @@ mod canary_cores;
 mod canary_private;
 mod canary_search;
 mod compat;
+mod crashes;
 mod crosstalk;
 mod doctor;
 mod elsewhere;

@@ -51,20 +51,20 @@ fn a_database_that_is_damaged() {
     let whole = fs::read(&database).unwrap();
 
     fs::write(&database, &whole[..whole.len() / 2]).unwrap();
-    place.refuses(&[], 3, &["damaged", "restore"]);
+    place.refuses(&[], 3, &["damaged", "restore a backup"]);
 
     fs::write(&database, b"not a database at all").unwrap();
-    place.refuses(&[], 3, &["damaged", "restore"]);
+    place.refuses(&[], 3, &["damaged", "restore a backup"]);
 
     fs::write(&database, b"").unwrap();
-    place.refuses(&[], 3, &["damaged", "restore"]);
+    place.refuses(&[], 3, &["damaged", "restore a backup"]);
 
     let mut flipped = whole.clone();
     for byte in flipped.iter_mut().skip(4096).step_by(64) {
         *byte ^= 0x55;
     }
     fs::write(&database, flipped).unwrap();
-    place.refuses(&[], 3, &["damaged", "restore"]);
+    place.refuses(&[], 3, &["damaged", "restore a backup"]);
 }
 
 #[test]

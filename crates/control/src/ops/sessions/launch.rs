@@ -139,7 +139,8 @@ async fn plan(tx: &mut Tx, project: ProjectId, room: &Room) -> Result<(Vec<Workl
 /// The refusal of a service whose row does not open.
 fn damaged(service: &Service) -> Refusal {
     let message = format!("the service {} is damaged in the database", service.name);
-    Refusal::new(RefusalKind::Broken, "damaged", message).hint("save the service anew, or restore a backup")
+    Refusal::new(RefusalKind::Invalid, "damaged", message)
+        .hint("`meshkeep doctor` says more; restore a backup, or let `doctor --accept` remove it and make it anew")
 }
 
 /// What is hosted elsewhere, or only started when asked for, is not.

@@ -94,11 +94,15 @@ fn kind(row: &SqliteRow) -> Result<SecretKind, StoreError> {
     }
 }
 
-fn open_summary(key: &ProjectKey, context: &Context, sealed: Vec<u8>) -> Result<SecretSummary, StoreError> {
-    let plain = key
-        .open(context, &Sealed::from_bytes(sealed))
-        .map_err(|error| StoreError::unopened("the summary of a secret", error))?;
-    serde_json::from_slice(&plain).map_err(|_| StoreError::damaged("the summary of a secret is not one"))
+fn open_summary(
+    key: &ProjectKey,
+    id: SecretId,
+    context: &Context,
+    sealed: Vec<u8>,
+) -> Result<SecretSummary, StoreError> {
+    let what = format!("the summary of secret {id}");
+    let plain = key.open(context, &Sealed::from_bytes(sealed)).map_err(|error| StoreError::unopened(&what, error))?;
+    serde_json::from_slice(&plain).map_err(|_| StoreError::damaged(format!("{what} is not one")))
 }
 
 fn read(key: &ProjectKey, row: &SqliteRow) -> Result<Secret, StoreError> {
@@ -110,7 +114,7 @@ fn read(key: &ProjectKey, row: &SqliteRow) -> Result<Secret, StoreError> {
         name: row.parsed("name")?,
         kind,
         version,
-        summary: open_summary(key, &place("secret-summary", project, id, kind, version), row.bytes("summary")?)?,
+        summary: open_summary(key, id, &place("secret-summary", project, id, kind, version), row.bytes("summary")?)?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
         updated_by: row.text("updated_by")?,
@@ -239,8 +243,9 @@ impl Tx {
         let row = self.version_row(project, id, version).await?;
         let row = row.ok_or_else(|| StoreError::damaged("is not there"))?;
         open_entries(key, project, &row)?;
-        let context = place("secret-summary", project, row.parsed("id")?, kind(&row)?, row.count("version")?);
-        open_summary(key, &context, row.bytes("summary")?).map(drop)
+        let id = row.parsed("id")?;
+        let context = place("secret-summary", project, id, kind(&row)?, row.count("version")?);
+        open_summary(key, id, &context, row.bytes("summary")?).map(drop)
     }
 
     /// The numbers of the versions that there are.
@@ -273,7 +278,7 @@ impl Tx {
                     version,
                     created_at: row.time("created_at")?,
                     created_by: row.text("created_by")?,
-                    summary: open_summary(&key, &context, row.bytes("summary")?)?,
+                    summary: open_summary(&key, secret.id, &context, row.bytes("summary")?)?,
                 })
             })
             .collect()
