@@ -23,6 +23,13 @@ pub fn backoff(restarts: u32) -> Duration {
     Duration::from_secs(1 << restarts.min(6)).min(LONGEST)
 }
 
+/// How long is left of a pause that ends at `at`. A clock that is put back does not make it longer than the longest one.
+#[must_use]
+pub fn left_of_backoff(at: Timestamp, now: Timestamp) -> Duration {
+    let left = at.as_millis().saturating_sub(now.as_millis()).max(0);
+    Duration::from_millis(left.unsigned_abs()).min(LONGEST)
+}
+
 /// Whether a process that ran from `started` to `now` was up long enough to begin counting anew.
 #[must_use]
 pub const fn resets_backoff(started: Timestamp, now: Timestamp) -> bool {
@@ -134,6 +141,16 @@ mod tests {
             };
             prop_assert_eq!(session_state(&states), expected);
         }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_makes_no_pause_longer_than_the_longest() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        assert_eq!(left_of_backoff(at(100), at(96)), Duration::from_secs(4));
+        assert_eq!(left_of_backoff(at(100), at(100 - 365 * 86_400)), LONGEST, "put back by a year");
+        assert_eq!(left_of_backoff(at(100), at(100 + 365 * 86_400)), Duration::ZERO, "put forward by a year");
+        assert_eq!(left_of_backoff(Timestamp::from_millis(i64::MAX), Timestamp::from_millis(i64::MIN)), LONGEST);
+        assert!(!resets_backoff(at(100), at(0)));
     }
 
     #[test]

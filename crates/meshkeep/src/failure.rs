@@ -82,7 +82,14 @@ impl Failure {
 
     /// What the machine refused.
     pub fn host(what: &str, error: &io::Error) -> Self {
-        Self::new(Exit::Host, format!("{what}: {error}"))
+        let failure = Self::new(Exit::Host, format!("{what}: {error}"));
+        match error.kind() {
+            io::ErrorKind::StorageFull => failure.hint("make room on that disk, then try again; nothing was changed"),
+            io::ErrorKind::ReadOnlyFilesystem => {
+                failure.hint("that file system is read-only; the kernel's log may say why")
+            }
+            _ => failure,
+        }
     }
 
     /// A refusal of another crate.

@@ -90,6 +90,35 @@ pub enum StoreError {
     },
 }
 
+/// What a database's refusal means to a person.
+enum Trouble {
+    Busy,
+    Full,
+    ReadOnly,
+    NoFiles,
+    Other,
+}
+
+impl Trouble {
+    /// By SQLite's (extended) result codes, whose low byte is the primary one (sqlite.org/rescode.html).
+    fn of(source: &sqlx::Error) -> Self {
+        let code = match source {
+            sqlx::Error::PoolTimedOut => return Self::Busy,
+            sqlx::Error::Database(error) => error.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or_default(),
+            _ => return Self::Other,
+        };
+        match code & 0xff {
+            5 | 6 => Self::Busy,
+            13 => Self::Full,
+            8 => Self::ReadOnly,
+            // A write that the disk refuses; what is not full is broken, or has become read-only.
+            10 => Self::ReadOnly,
+            14 => Self::NoFiles,
+            _ => Self::Other,
+        }
+    }
+}
+
 impl StoreError {
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged { what: what.into() }
@@ -127,13 +156,22 @@ impl StoreError {
             Self::NoAnchor { .. } => of(RefusalKind::Broken, "no_anchor").hint(
                 "put the file back; if this database is the newest there is, `meshkeep doctor --accept` makes a new anchor, and says so in the audit",
             ),
-            Self::Database { source, .. } => {
-                let refusal = match source {
-                    sqlx::Error::PoolTimedOut => of(RefusalKind::Unavailable, "database_busy"),
-                    _ => of(RefusalKind::Broken, "database"),
-                };
-                refusal.hint("the server's log has the cause; check the disk's space and permissions")
-            }
+            Self::Database { source, .. } => match Trouble::of(source) {
+                Trouble::Busy => of(RefusalKind::Unavailable, "database_busy")
+                    .hint("another program holds it; nothing was changed, try again"),
+                Trouble::Full => Refusal::new(RefusalKind::Unavailable, "disk_full", format!("{self}: the disk is full"))
+                    .hint("make room where the data directory is; nothing was changed, and no restart is needed"),
+                Trouble::ReadOnly => {
+                    Refusal::new(RefusalKind::Unavailable, "read_only", format!("{self}: it cannot be written"))
+                        .hint("the file system is read-only, or failed; the kernel's log says why. Nothing was changed")
+                }
+                Trouble::NoFiles => {
+                    Refusal::new(RefusalKind::Unavailable, "no_files", format!("{self}: no file can be opened any more"))
+                        .hint("raise the server's limit of open files (`LimitNOFILE=`), or try again later")
+                }
+                Trouble::Other => of(RefusalKind::Broken, "database")
+                    .hint("the server's log has the cause; check the disk's space and permissions"),
+            },
             Self::Io { source, .. } => Refusal::new(RefusalKind::Broken, "io", format!("{self}: {source}"))
                 .hint("check that the path exists, belongs to this user and is not full"),
         }

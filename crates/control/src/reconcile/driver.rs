@@ -6,7 +6,7 @@
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
-use meshkeep_core::{Refusal, RefusalKind, Timestamp, workload::WorkloadState};
+use meshkeep_core::{Refusal, RefusalKind, Timestamp, plan::left_of_backoff, workload::WorkloadState};
 use meshkeep_engine::{EngineError, ObservedState};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -162,8 +162,7 @@ impl Driver {
             Wait::Fetch => self.fetch().await,
             Wait::Watch => self.watch().await,
             Wait::Backoff(at) => {
-                let left = at.as_millis().saturating_sub(self.context.now().as_millis()).max(0);
-                sleep(Duration::from_millis(left.unsigned_abs())).await;
+                sleep(left_of_backoff(*at, self.context.now())).await;
                 self.launch.attempt += 1;
                 self.launch.restarts += 1;
                 self.first()

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Says what it got, without saying it, and leaves a file in the room's storage once.
-const COMMAND: &str = "command: sh -c 'printf %s \"$WEATHER_API_KEY\" | sha256sum; printf %s \"$WEATHER_PEM\" | sha256sum; [ -e /data/first ] || echo \"left by the first one\" > /data/first; cat /data/first; while :; do sleep 1; done'";
+const COMMAND: &str = "command: sh -c 'trap \"exit 0\" TERM; printf %s \"$WEATHER_API_KEY\" | sha256sum; printf %s \"$WEATHER_PEM\" | sha256sum; [ -e /data/first ] || echo \"left by the first one\" > /data/first; cat /data/first; while :; do sleep 0.2; done'";
 const VALUES: &str =
     "WEATHER_API_KEY=\"it is $one of 'many' values\"\nWEATHER_PEM=\"-----BEGIN-----\nline two\n-----END-----\n\"\n";
 

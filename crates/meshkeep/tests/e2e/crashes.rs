@@ -21,7 +21,8 @@ use crate::{
     server::{Server, id, workload},
 };
 
-const COUNTS: &str = "command: sh -c 'i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done'";
+const COUNTS: &str =
+    "command: sh -c 'trap \"exit 0\" TERM; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done'";
 
 /// Lines that come one after the other, none left out: how many.
 #[track_caller]
@@ -64,7 +65,8 @@ fn launch(server: &Server, acknowledged: &Acknowledged, room: &str, over: &Atomi
         if !matches!(output.status.code(), Some(0 | 10)) {
             return;
         }
-        let session = id(&serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stdout))));
+        let session =
+            id(&serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stdout))));
         acknowledged.sessions.lock().unwrap().insert(session.clone(), false);
         if !server.cli(&["session", "terminate", &session], "").status.success() {
             return;
@@ -116,8 +118,12 @@ fn a_server_killed_at_random_moments_loses_nothing_and_leaves_nothing_behind() {
         server.start();
 
         let shown = server.json(&["secret", "show", "changing"], "");
-        let (version, known) = (shown["version"].as_u64().unwrap(), u64::from(acknowledged.version.load(Ordering::SeqCst)));
-        assert!(version == known || version == known + 1, "round {round}: {known} was acknowledged, {version} is there");
+        let (version, known) =
+            (shown["version"].as_u64().unwrap(), u64::from(acknowledged.version.load(Ordering::SeqCst)));
+        assert!(
+            version == known || version == known + 1,
+            "round {round}: {known} was acknowledged, {version} is there"
+        );
         acknowledged.version.store(u32::try_from(version).unwrap(), Ordering::SeqCst);
         for (session, is_over) in &*acknowledged.sessions.lock().unwrap() {
             let found = server.session(session);
@@ -125,7 +131,11 @@ fn a_server_killed_at_random_moments_loses_nothing_and_leaves_nothing_behind() {
         }
         let found = server.until_ready(&stays);
         let counts = workload(&found, "counts");
-        assert_eq!((&counts["started_at"], counts["restarts"].as_u64()), (&started, Some(0)), "round {round}: {counts}");
+        assert_eq!(
+            (&counts["started_at"], counts["restarts"].as_u64()),
+            (&started, Some(0)),
+            "round {round}: {counts}"
+        );
         let now = gapless(&server, &stays);
         assert!(now >= lines, "round {round}");
         lines = now;
@@ -160,7 +170,11 @@ fn nothing_of_the_engine_is_left(server: &Server) {
             left.extend(entries.map(|entry| entry.path()));
         }
         let entries = fs::read_dir(&data).into_iter().flatten().flatten();
-        left.extend(entries.map(|entry| entry.path()).filter(|path| path.file_name().unwrap().as_encoded_bytes().starts_with(b".")));
+        left.extend(
+            entries
+                .map(|entry| entry.path())
+                .filter(|path| path.file_name().unwrap().as_encoded_bytes().starts_with(b".")),
+        );
         left.extend(loop_devices(&data.display().to_string()).into_iter().map(Into::into));
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     });

@@ -26,7 +26,9 @@ fn damage_is_named_stops_what_it_touches_and_can_be_accepted() {
     let pull = server.good_pull_secret();
     let image = server.registry.image();
     let container = |key: &str| {
-        format!("image: {image}\npull_secret: {pull}\nsecrets: [{key}]\ncommand: sh -c 'while :; do sleep 1; done'")
+        format!(
+            "image: {image}\npull_secret: {pull}\nsecrets: [{key}]\ncommand: sh -c 'trap \"exit 0\" TERM; while :; do sleep 0.2; done'"
+        )
     };
     server.service("weather", &container(&key));
     server.service("other", &container(&other));

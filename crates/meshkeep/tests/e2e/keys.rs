@@ -25,8 +25,9 @@ fn a_change_of_the_root_key_may_be_killed_at_every_moment() {
     let key = server.secret("weather-keys", "WEATHER_API_KEY=\"sixteen or more of them\"\n");
     let pull = server.good_pull_secret();
     let image = server.registry.image();
-    let container =
-        format!("image: {image}\npull_secret: {pull}\nsecrets: [{key}]\ncommand: sh -c 'while :; do sleep 1; done'");
+    let container = format!(
+        "image: {image}\npull_secret: {pull}\nsecrets: [{key}]\ncommand: sh -c 'trap \"exit 0\" TERM; while :; do sleep 0.2; done'"
+    );
     server.service("waits", &container);
     let session = server.launch("lobby");
     server.until_ready(&session);

@@ -118,7 +118,11 @@ impl RootKey {
         let io = |what| move |source| RootKeyError::Io { path: path.display().to_string(), what, source };
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("made"))?;
         rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o600)).map_err(|e| io("made")(e.into()))?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io("written"))?;
+        if let Err(error) = file.write_all(text.as_bytes()).and_then(|()| file.sync_all()) {
+            // Made a moment ago, and nothing is under it.
+            let _ = std::fs::remove_file(path);
+            return Err(io("written")(error));
+        }
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         File::open(parent).and_then(|dir| dir.sync_all()).map_err(io("synced"))
     }

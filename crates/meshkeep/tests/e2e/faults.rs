@@ -1,0 +1,160 @@
+//! What a host runs out of, or takes away: room, the database, open files. Each is named, nothing hangs, and the server
+//! goes on by itself when it is there again.
+
+use std::{
+    fs,
+    net::TcpStream,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use crate::{
+    disk::Disk,
+    process::{eventually, run, text},
+    server::{Server, workload},
+};
+
+const COUNTS: &str =
+    "command: sh -c 'trap \"exit 0\" TERM; i=0; while :; do i=$((i+1)); echo line $i; sleep 0.02; done'";
+
+/// A session with a service that writes lines.
+fn counting(server: &mut Server) -> String {
+    let pull = server.good_pull_secret();
+    let image = server.registry.image();
+    server.service("counts", &format!("image: {image}\npull_secret: {pull}\n{COUNTS}"));
+    let session = server.launch("lobby");
+    server.until_ready(&session);
+    session
+}
+
+/// What a command that must fail says.
+#[track_caller]
+fn refused(server: &Server, arguments: &[&str], input: &str) -> String {
+    let begun = Instant::now();
+    let output = server.cli(arguments, input);
+    assert!(!output.status.success(), "{arguments:?} did not fail");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{arguments:?} hung");
+    text(&output.stderr)
+}
+
+#[test]
+fn a_full_disk_is_named_everywhere_and_needs_no_restart() {
+    let disk = Disk::new(64);
+    let mut server = Server::on(&disk);
+    let session = counting(&mut server);
+    let create = ["secret", "keys", "create", "another", "--from-env-file", "-"];
+    let value = format!("ANOTHER_VALUE={}\n", "sixteen-or-more".repeat(4000));
+    let filler = disk.fill();
+
+    let said = refused(&server, &create, &value);
+    assert!(said.contains("the disk is full") && said.contains("make room"), "{said}");
+    let said = refused(&server, &["session", "launch", "other"], "");
+    assert!(said.contains("the disk is full"), "{said}");
+    let backup = run(&mut server.operator(&["backup", "backup-1", "--data-dir", "data"]), "");
+    assert!(!backup.status.success() && text(&backup.stderr).contains("make room"), "{}", text(&backup.stderr));
+    assert!(!server.place().join("backup-1").exists() && !server.place().join("backup-1.part").exists());
+    // What runs goes on, and can be looked at.
+    assert_eq!(workload(&server.session(&session), "counts")["state"], "ready");
+    assert!(server.ok(&["secret", "list"], "").contains("acme-priv-registry"));
+    let lines = server.log(&session, "counts").lines().count();
+
+    fs::remove_file(filler).unwrap();
+    server.ok(&create, &value);
+    let other = server.launch("other");
+    server.until_ready(&other);
+    eventually("further lines", || {
+        let now = server.log(&session, "counts").lines().count();
+        if now > lines + 20 { Ok(()) } else { Err(format!("{now} after {lines}")) }
+    });
+    assert_eq!(workload(&server.session(&session), "counts")["restarts"], 0);
+    server.operates(&["backup", "backup-1", "--data-dir", "data"]);
+    assert_eq!(server.complaints(&[]), Vec::<String>::new());
+
+    // The root key is not changed half.
+    server.ok(&["session", "terminate", "--all"], "");
+    server.stop(Signal::TERM);
+    let filler = disk.fill();
+    let rotate = ["root-key", "rotate", "--data-dir", "data"];
+    let output = run(&mut server.operator(&rotate), "");
+    assert!(!output.status.success(), "{}", text(&output.stdout));
+    fs::remove_file(filler).unwrap();
+    let complaints = server.complaints(&[]);
+    assert!(complaints.iter().all(|line| line.contains("broken off")), "{complaints:?}");
+    server.operates(&rotate);
+    server.start();
+    assert!(server.ok(&["secret", "list"], "").contains("another"));
+    // The log has said what could not be recorded; that is what it is for.
+    server.ends_despite_errors();
+}
+
+#[test]
+fn a_database_that_another_program_holds_is_named_and_waited_for() {
+    let mut server = Server::new();
+    let session = counting(&mut server);
+    let mut holder = Command::new("sqlite3")
+        .arg(server.data_dir().join("meshkeep.db"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = holder.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, b"BEGIN IMMEDIATE;\nSELECT 'held';\n").unwrap();
+    let mut said = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(holder.stdout.take().unwrap()), &mut said).unwrap();
+    assert_eq!(said, "held\n");
+
+    let create = ["secret", "keys", "create", "another", "--from-env-file", "-"];
+    let said = refused(&server, &create, "ANOTHER_VALUE=sixteen-or-more-of-them\n");
+    assert!(said.contains("another program holds it") && said.contains("try again"), "{said}");
+    // Reading goes on.
+    assert_eq!(workload(&server.session(&session), "counts")["state"], "ready");
+    drop(input);
+    holder.wait().unwrap();
+    server.ok(&create, "ANOTHER_VALUE=sixteen-or-more-of-them\n");
+    server.ends_despite_errors();
+}
+
+#[test]
+fn a_server_without_open_files_to_spare_says_so_and_goes_on_when_there_are() {
+    let mut server = Server::new();
+    let session = counting(&mut server);
+    let pid = server.pid();
+    let limit = |files: usize| {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.arg(format!("--pid={pid}")).arg(format!("--nofile={files}:"));
+        let output = run(&mut prlimit, "");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    };
+    let open = || fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    limit(open() + 3);
+    // More connections than there are files for: those that came in time are answered or time out, the server stays.
+    let address = server.url().strip_prefix("http://").unwrap().to_owned();
+    let connections: Vec<_> = (0..20).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    eventually("no file to spare", || {
+        let open = open();
+        if open >= connections.len() / 2 { Ok(()) } else { Err(format!("{open} open")) }
+    });
+    drop(connections);
+    limit(open() + 4);
+    let said = eventually("an answer", || {
+        let output = server.cli(&["session", "launch", "other"], "");
+        let said = format!("{}{}", text(&output.stderr), text(&output.stdout));
+        if output.status.success() { Err("it was launched".to_owned()) } else { Ok(said) }
+    });
+    assert!(!said.is_empty());
+    limit(1024);
+    assert_eq!(workload(&server.session(&session), "counts")["state"], "ready");
+    assert_eq!(server.pid(), pid, "the server was restarted");
+    let other = eventually("a launch", || {
+        let output = server.cli(&["session", "launch", "another", "--json"], "");
+        match serde_json::from_slice::<serde_json::Value>(&output.stdout) {
+            Ok(session) if output.status.success() => Ok(crate::server::id(&session)),
+            _ => Err(text(&output.stderr)),
+        }
+    });
+    server.adopt(&other);
+    server.until_ready(&other);
+    server.ends_despite_errors();
+}
