@@ -81,6 +81,34 @@ pub(super) fn engine_error(error: &EngineError) -> Refusal {
         EngineError::Broken { what, .. } => what.clone(),
         other => other.to_string(),
     };
-    Refusal::new(RefusalKind::Broken, "engine_error", format!("the engine could not start the service: {what}"))
-        .hint("`meshkeep serve` logged the cause under the workload's id")
+    let refusal = |code, what: String| {
+        Refusal::new(RefusalKind::Broken, code, format!("the engine could not start the service: {what}"))
+    };
+    match scarce(error) {
+        Some((lack, remedy)) => refusal("host_exhausted", format!("{what}: {lack}"))
+            .hint(format!("{remedy}; it is started again by itself")),
+        None => refusal("engine_error", what).hint("`meshkeep serve` logged the cause under the workload's id"),
+    }
+}
+
+/// What the host has no more of, if that is the cause, and what to do.
+fn scarce(error: &EngineError) -> Option<(&'static str, &'static str)> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
+            Some(libc::EMFILE | libc::ENFILE) => {
+                return Some((
+                    "no file can be opened any more",
+                    "raise the server's limit of open files (`LimitNOFILE=`)",
+                ));
+            }
+            Some(libc::ENOSPC) => return Some(("the disk is full", "make room where the data directory is")),
+            Some(libc::EAGAIN) => {
+                return Some(("no process can be started any more", "raise `TasksMax=` or the host's pid limit"));
+            }
+            Some(libc::ENOMEM) => return Some(("the host has no memory left", "end something, or add memory")),
+            _ => cause = error.source(),
+        }
+    }
+    None
 }
