@@ -178,3 +178,41 @@ async fn passing_refusals_in_the_middle_of_a_download_are_waited_out() {
         assert!(ranges.len() == 3 && ranges[1] == ranges[2] && ranges[1] > 0, "{status}: {ranges:?}");
     }
 }
+
+/// Mounted for one test, as root.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn at(path: std::path::PathBuf) -> Self {
+        std::fs::create_dir_all(&path).unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let mounted = mount.args(["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs"]).arg(&path).status();
+        assert!(mounted.unwrap().success(), "this test needs root");
+        Self(path)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_in_the_middle_of_a_layer_is_named_and_left_clean() {
+    let parts = large();
+    let server = registry(&parts, |blob, from, _| part(blob, from, None)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let disk = SmallDisk::at(dir.path().join("images"));
+    let shelf = Shelf::with(insecure(&[&server.host()]), |config| config.root.clone_from(&disk.0)).await;
+    let image = format!("{}/team/app:1", server.host());
+    let refused = assert_refused(shelf.fetch(&image, None).await, "disk_full");
+    assert!(refused.refusal().hint.contains("room") || refused.to_string().contains("space"), "{refused}");
+    for part in ["layers", "images", "tmp"] {
+        let left = std::fs::read_dir(disk.0.join(part)).unwrap().count();
+        assert_eq!(left, 0, "{part}");
+    }
+    let grown = std::process::Command::new("mount").args(["-o", "remount,size=16m"]).arg(&disk.0).status();
+    assert!(grown.unwrap().success());
+    shelf.fetch(&image, None).await.unwrap();
+}

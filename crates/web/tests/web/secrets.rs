@@ -222,3 +222,45 @@ async fn a_pull_secret_is_tried_and_nothing_of_it_is_answered() {
     app.admin("POST", "/pull-secrets/test", json!({"image": "a", "pass": "x"})).await.refused(400, &["pass"]);
     app.end().await;
 }
+
+#[tokio::test]
+async fn a_deleted_secret_can_be_restored_and_a_delete_says_what_follows() {
+    let app = App::new().await;
+    let id = app.secret("weather", json!({"API_KEY": "value-one-of-them"})).await;
+    app.admin("PATCH", &format!("/secrets/{id}"), json!({"set": {"API_KEY": "value-two-of-them"}})).await.ok(200);
+    app.made("/services", manifest("forecast", json!({"secrets": [id]}))).await;
+    let usage = app.admin("GET", &format!("/secrets/{id}/usage"), Value::Null).await.ok(200).json();
+    assert_eq!(usage["services"], json!(["forecast"]));
+    let said = usage["after_delete"].to_string();
+    assert!(said.contains("The next launch of forecast fails") && said.contains("can be restored until"), "{said}");
+    let refused = app.admin("DELETE", &format!("/secrets/{id}"), Value::Null).await;
+    refused.refused(409, &["forecast", "delete with force", "can be restored until"]);
+
+    app.admin("DELETE", &format!("/secrets/{id}?force=true"), Value::Null).await.ok(204);
+    app.admin("GET", &format!("/secrets/{id}"), Value::Null).await.refused(404, &[]);
+    app.admin("GET", &format!("/secrets/{id}?reveal=true"), Value::Null).await.refused(404, &[]);
+    assert_eq!(app.admin("GET", "/secrets", Value::Null).await.json()["secrets"], json!([]));
+    let deleted = app.admin("GET", "/deleted-secrets", Value::Null).await.ok(200).json();
+    let one = &deleted["secrets"][0];
+    assert_eq!(
+        (one["id"].as_str(), one["name"].as_str(), one["version"].as_u64()),
+        (Some(&*id), Some("weather"), Some(2))
+    );
+    assert!(one["kept_until"].as_str() > one["deleted_at"].as_str(), "{one}");
+    assert!(!deleted.to_string().contains("value-"), "{deleted}");
+
+    // Its name may be another's by now.
+    let other = app.secret("weather", json!({"API_KEY": "value-three-of-them"})).await;
+    let restore = format!("/deleted-secrets/{id}/restore");
+    app.admin("POST", &restore, json!({})).await.refused(409, &["weather", "another name"]);
+    app.admin("POST", &restore, json!({"name": "not a name"})).await.refused(400, &["name"]);
+    let item = app.admin("POST", &restore, json!({"name": "weather-again"})).await.ok(200).json();
+    assert_eq!((item["name"].as_str(), item["version"].as_u64()), (Some("weather-again"), Some(2)));
+    assert_eq!(item["used_by"], json!(["forecast"]), "the service names it as before");
+    assert_eq!(revealed(&app, &id).await, json!({"API_KEY": "value-two-of-them"}));
+    let versions = app.admin("GET", &format!("/secrets/{id}/versions"), Value::Null).await.ok(200).json();
+    assert_eq!(versions["versions"].as_array().unwrap().len(), 2);
+    app.admin("POST", &restore, json!({})).await.refused(404, &[]);
+    app.admin("DELETE", &format!("/secrets/{other}"), Value::Null).await.ok(204);
+    app.end().await;
+}

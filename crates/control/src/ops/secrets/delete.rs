@@ -171,3 +171,48 @@ pub(crate) async fn purge(store: &Store, now: Timestamp, keep_days: u32) -> Resu
     tx.commit().await?;
     Ok(purged)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use meshkeep_core::{clock::SystemClock, secret::SecretKind};
+    use meshkeep_seal::{Keyring, RootKey};
+    use meshkeep_store::StoreOptions;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_deleted_long_ago_is_gone_and_that_stands_in_the_audit() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = StoreOptions {
+            dir: dir.path().join("data"),
+            keyring: Keyring::new(RootKey::generate()),
+            anchor: None,
+            clock: Arc::new(SystemClock),
+        };
+        let store = Store::create(options).await.unwrap();
+        let mut tx = store.write("test").await.unwrap();
+        let project = tx.create_project("acme").await.unwrap().id;
+        let entries = [("A".parse().unwrap(), "value".into())].into_iter().collect();
+        for name in ["deleted", "kept"] {
+            let name = name.parse().unwrap();
+            let secret = tx.create_secret(project, &name, SecretKind::Keys, &entries, "test").await.unwrap();
+            if name.as_str() == "deleted" {
+                tx.delete_secret(&secret, "test").await.unwrap();
+            }
+        }
+        tx.commit().await.unwrap();
+        let now = meshkeep_core::Clock::now(&SystemClock);
+        assert_eq!(purge(&store, now.plus_millis(29 * DAY), 30).await.unwrap(), 0, "within its time");
+        assert_eq!(purge(&store, now.plus_millis(-365 * DAY), 30).await.unwrap(), 0, "by a clock that was put back");
+        assert_eq!(purge(&store, now.plus_millis(31 * DAY), 30).await.unwrap(), 1);
+        let mut tx = store.read("test").await.unwrap();
+        assert!(tx.deleted_secrets(project).await.unwrap().is_empty());
+        assert_eq!(tx.secrets(project).await.unwrap().len(), 1);
+        let rows = tx.audit_rows(project, None, 10).await.unwrap();
+        assert_eq!(rows.iter().map(|row| row.entry.action.as_str()).collect::<Vec<_>>(), ["secret.purge"]);
+        drop(tx);
+        assert_eq!(store.examine(None).await.unwrap().damages, []);
+    }
+}

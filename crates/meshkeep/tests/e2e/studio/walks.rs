@@ -73,13 +73,31 @@ fn a_secret_is_rolled_back_and_deleted_with_its_users_in_sight() {
     assert!(shown.contains("the-first-value") && !shown.contains("MORE"), "{shown}");
 
     browser.press("Delete");
-    browser.sees("weather still uses it.");
+    let seen = browser.sees("weather still uses it.");
+    assert!(seen.contains("The next launch of weather fails") && seen.contains("can be restored until"), "{seen}");
     browser.press("Cancel");
     browser.sees("Version 3");
     browser.press("Delete");
     browser.press("Delete all the same");
     browser.sees("A secret key is a named collection");
     assert!(!server.cli(&["secret", "show", "credentials"], "").status.success());
+
+    // Another has its name by now: it is restored under a new one.
+    server.secret("credentials", "TOKEN=of-another-secret\n");
+    browser.press("Deleted");
+    browser.sees("Kept until");
+    browser.press("Restore credentials");
+    browser.sees("another secret is called credentials by now");
+    browser.fill("Restore as", "credentials-again");
+    browser.press("Restore credentials");
+    browser.sees("Version 3");
+    let shown = server.ok(&["secret", "show", "credentials-again", "--reveal"], "");
+    assert!(shown.contains("the-first-value"), "{shown}");
+    let deleted = server.ok(&["secret", "delete", "credentials-again", "--force"], "");
+    assert!(deleted.contains("The next launch of weather fails") && deleted.contains("restored until"), "{deleted}");
+    assert!(server.ok(&["secret", "list", "--deleted"], "").contains("credentials-again"));
+    server.ok(&["secret", "restore", "credentials-again"], "");
+    assert!(server.ok(&["secret", "show", "credentials-again"], "").contains("TOKEN"));
     server.end();
 }
 
