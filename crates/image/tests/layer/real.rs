@@ -49,7 +49,9 @@ fn files_of(packages: &[impl AsRef<str>]) -> Vec<OsString> {
     for line in listed.split(|b| *b == b'\n').filter(|line| line.starts_with(b"/") && line.len() > 2) {
         let Ok(path) = fs::canonicalize(Path::new(OsStr::from_bytes(line)).parent().unwrap()) else { continue };
         let path = path.join(Path::new(OsStr::from_bytes(line)).file_name().unwrap());
-        if fs::symlink_metadata(&path).is_ok() {
+        // What the kernel shows there changes while it is read.
+        let is_kernels = ["/proc", "/sys"].iter().any(|of| path.starts_with(of));
+        if !is_kernels && fs::symlink_metadata(&path).is_ok() {
             paths.extend(path.ancestors().filter(|path| path.parent().is_some()).map(Path::to_owned));
         }
     }

@@ -1,6 +1,7 @@
 //! The store on real SQLite files: what is saved is there, what is stolen shows nothing, what is damaged is named.
 
 mod damage;
+mod nonces;
 mod place;
 mod rotate;
 mod upgrade;

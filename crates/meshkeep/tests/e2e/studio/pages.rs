@@ -82,6 +82,8 @@ fn furnished(server: &mut Server) -> Vec<(&'static str, String)> {
     server.until(&session, "degraded", |session| session["state"] == "degraded");
     server.until(&session, "ready", |session| crate::server::workload(session, "weather")["state"] == "ready");
     server.ok(&["secret", "keys", "update", "analytics", "--from-env-file", "-"], "ANALYTICS_TOKEN=a-newer-value\n");
+    server.secret("retired-credentials", "RETIRED_API_KEY=another-value\n");
+    server.ok(&["secret", "delete", "retired-credentials"], "");
     server.ok(&["key", "create", "ci", "--role", "developer"], "");
     let project = format!("/studio/projects/{}", server.project());
     let page = |rest: &str| format!("{project}/{rest}");
@@ -102,6 +104,7 @@ fn furnished(server: &mut Server) -> Vec<(&'static str, String)> {
         ("secret", page(&format!("secrets/{weather}"))),
         ("secret-history", page(&format!("secrets/{weather}/history"))),
         ("secret-delete", page(&format!("secrets/{weather}/delete"))),
+        ("secrets-deleted", page("secrets/deleted")),
         ("pull-secrets", page("pull-secrets")),
         ("pull-secret-new", page("pull-secrets/new")),
         ("pull-secret", page(&format!("pull-secrets/{pull}"))),
