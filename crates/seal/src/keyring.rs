@@ -301,6 +301,18 @@ mod tests {
         }
     }
 
+    /// Pins what a project key seals: a wrapped data key and what that one seals. Computed with libsodium.
+    #[test]
+    fn a_golden_version_opens() {
+        let golden = "000000690109090909090909090909090909090909050505050505050505050505050505050505050505050505\
+                      f5be71e91973cd2bdf7aa217e39fbccc2ee65a76e75b3e75a54f85a34d83a5645a10f41e1787d5c8368fffad4f\
+                      f4cc87399793ea00e932c9c1a7f6fa604f88920104040404040404040404040404040404060606060606060606\
+                      06060606060606060606060606060627760febe317bf421f3b11ad44a07e548406377a73f000c2";
+        let key = ProjectKey { id: KeyId::from_bytes([9; 16]), key: Key::from_bytes([7; 32]) };
+        let sealed = Sealed::from_bytes(hex::decode(golden).unwrap());
+        assert_eq!(key.open(&Context::new("golden").part("place"), &sealed).unwrap().as_slice(), b"a value\n");
+    }
+
     #[test]
     fn two_root_keys_open_and_one_seals() {
         let (old, new) = (RootKey::generate(), RootKey::generate());

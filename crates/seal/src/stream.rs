@@ -214,6 +214,21 @@ mod tests {
         Ok(plain)
     }
 
+    /// Pins the format. Computed with libsodium.
+    #[test]
+    fn a_golden_stream_opens() {
+        let golden = "6d6573686b6565702073747265616d20310a000000590109090909090909090909090909090909050505050505\
+                      050505050505050505050505050505050505f9b27de5157fc127d376ae1bef93b0c025ed517dec50357eae448e\
+                      a84688ae6f951657674a52064165565a67cee1c9fa020202020202020202020202020202020202026b3000a726\
+                      65ff700ca57755342505a6ad38a5da3bf301";
+        let ring = Keyring::new(RootKey::from_parts(KeyId::from_bytes([9; 16]), Key::from_bytes([7; 32])));
+        let bytes = hex::decode(golden).unwrap();
+        let mut plain = Vec::new();
+        let mut reader = StreamReader::new(&ring, &Context::new("golden-stream"), bytes.as_slice()).unwrap();
+        reader.read_to_end(&mut plain).unwrap();
+        assert_eq!(plain, b"the end");
+    }
+
     #[test]
     fn what_is_sealed_opens_at_every_length_about_a_chunk() {
         let ring = Keyring::new(RootKey::generate());

@@ -59,6 +59,11 @@ impl Disk {
         filler
     }
 
+    /// Lets the file system stop as it does after an error of its disk: nothing can be written any more.
+    pub fn fail(&self) {
+        done(Command::new("mount").args(["-o", "remount,abort"]).arg(self.path()));
+    }
+
     /// The same place on another disk.
     pub fn same(&self, path: &Path, other: &Self) -> PathBuf {
         other.path().join(path.strip_prefix(self.path()).expect("on this disk"))

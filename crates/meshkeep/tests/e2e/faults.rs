@@ -118,6 +118,26 @@ fn a_database_that_another_program_holds_is_named_and_waited_for() {
 }
 
 #[test]
+fn a_disk_that_becomes_read_only_is_named_and_read_from() {
+    let disk = Disk::new(64);
+    let mut server = Server::on(&disk);
+    server.secret("before", "BEFORE_VALUE=sixteen-or-more-of-them\n");
+    // As the kernel does when the disk fails.
+    disk.fail();
+    let create = ["secret", "keys", "create", "another", "--from-env-file", "-"];
+    for _ in 0..3 {
+        let said = refused(&server, &create, "ANOTHER_VALUE=sixteen-or-more-of-them\n");
+        assert!(said.contains("cannot be written") && said.contains("read-only"), "{said}");
+        assert!(server.ok(&["secret", "show", "before"], "").contains("BEFORE_VALUE"));
+    }
+    let said = refused(&server, &["secret", "show", "before", "--reveal"], "");
+    assert!(!said.contains("sixteen"), "what cannot be audited does not happen: {said}");
+    assert_eq!(server.stop(Signal::TERM), Some(0), "{}", server.said());
+    let (code, said) = server.refuses_to_start();
+    assert!(code == Some(3) && !said.is_empty(), "{said}");
+}
+
+#[test]
 fn a_server_without_open_files_to_spare_says_so_and_goes_on_when_there_are() {
     let mut server = Server::new();
     let session = counting(&mut server);

@@ -219,3 +219,27 @@ fn a_root_key_that_a_key_service_locks_opens_with_it_alone() {
     });
     server.end();
 }
+
+/// Every command of docs/keeping.md, in its order.
+#[test]
+fn the_commands_of_the_page_about_keeping_run_as_they_are_written() {
+    let mut server = Server::new();
+    server.secret("weather-keys", "WEATHER_API_KEY=sixteen-or-more-of-them\n");
+    server.stop(Signal::TERM);
+    fs::write(server.place().join("words"), "correct horse battery\n").unwrap();
+    let page = fs::read_to_string(crate::image::repository().join("docs/keeping.md")).unwrap();
+    let commands: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    assert!(commands.len() >= 6 && commands.iter().all(|line| line.starts_with("meshkeep ") || line.starts_with("cp ")));
+    let mut shell = Command::new("sh");
+    shell.current_dir(server.place()).args(["-euc", &commands.join("\n")]);
+    let program = Path::new(env!("CARGO_BIN_EXE_meshkeep")).parent().unwrap();
+    shell.env("PATH", format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", program.display()));
+    for (name, value) in [("DATA", "data"), ("NEW", "new"), ("BACKUP", "backup"), ("WORDS", "words")] {
+        shell.env(name, value);
+    }
+    let output = run(&mut shell, "");
+    assert!(output.status.success(), "{}\n{}", text(&output.stdout), text(&output.stderr));
+    for made in ["backup", "new/meshkeep.db", "new.root-key"] {
+        assert!(server.place().join(made).exists(), "{made}");
+    }
+}
