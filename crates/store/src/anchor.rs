@@ -103,6 +103,25 @@ impl Store {
     }
 }
 
+/// What the file says. It is read before the database is looked at: a server that runs beside writes the one after the other.
+pub(crate) struct AnchorText {
+    path: String,
+    text: Result<String, StoreError>,
+}
+
+impl AnchorText {
+    pub(crate) fn read(path: &Path) -> Self {
+        let no_anchor = |what: &'static str| StoreError::NoAnchor { path: path.display().to_string(), what };
+        let text = match fs::metadata(path).map(|meta| meta.len() <= MOST_BYTES) {
+            Ok(true) => fs::read_to_string(path).map_err(io_at(path, "read")),
+            Ok(false) => Err(no_anchor("is too large to be one")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(no_anchor("is not there")),
+            Err(error) => Err(io_at(path, "read")(error)),
+        };
+        Self { path: path.display().to_string(), text }
+    }
+}
+
 /// The file under its own name, on the disk when this returns.
 fn replace(path: &Path, text: &str) -> Result<(), StoreError> {
     if fs::read_to_string(path).is_ok_and(|is| is == text) {
@@ -135,22 +154,17 @@ impl Tx {
         Ok(Anchor { audit, lists: lists.collect::<Result<_, StoreError>>()? })
     }
 
-    /// Compares the database with the anchor at `path`.
+    /// Compares the database with its anchor.
     ///
     /// # Errors
     /// [`StoreError::Older`] when the database has not come as far as it had; [`StoreError::NoAnchor`] when the file is gone
     /// or another one.
-    pub(crate) async fn check_anchor(&mut self, path: &Path) -> Result<(), StoreError> {
-        let no_anchor = |what: &'static str| StoreError::NoAnchor { path: path.display().to_string(), what };
-        let text = match fs::metadata(path).map(|meta| meta.len() <= MOST_BYTES) {
-            Ok(true) => fs::read_to_string(path).map_err(io_at(path, "read"))?,
-            Ok(false) => return Err(no_anchor("is too large to be one")),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(no_anchor("is not there")),
-            Err(error) => return Err(io_at(path, "read")(error)),
-        };
+    pub(crate) async fn check_anchor(&mut self, read: AnchorText) -> Result<(), StoreError> {
+        let AnchorText { path, text } = read;
+        let text = text?;
         let shared = self.shared.clone();
         let anchor = Anchor::parse(&text, shared.audit_key()?)
-            .ok_or_else(|| no_anchor("was changed, or is another database's"))?;
+            .ok_or(StoreError::NoAnchor { path, what: "was changed, or is another database's" })?;
         let now = self.anchor().await?;
         if let Some((seq, mac)) = &anchor.audit {
             let failed = self.failed("");

@@ -13,7 +13,7 @@ use meshkeep_core::id::ProjectId;
 use meshkeep_seal::{Mac, ProjectKey};
 use sqlx::sqlite::SqliteRow;
 
-use crate::{AuditEntry, Store, StoreError, Tx, nouns::list::Listed, row::Columns as _};
+use crate::{AuditEntry, Store, StoreError, Tx, anchor::AnchorText, nouns::list::Listed, row::Columns as _};
 
 /// Something that is not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +112,7 @@ impl Store {
     /// # Errors
     /// When the database cannot be read. What is damaged is no error here.
     pub async fn examine(&self, anchor: Option<&Path>) -> Result<Examined, StoreError> {
+        let anchor = anchor.map(AnchorText::read);
         let mut tx = self.read("examine").await?;
         let mut found = Examined::default();
         tx.examine_structure(&mut found).await?;

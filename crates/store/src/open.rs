@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use crate::{
     Store, StoreError,
+    anchor::AnchorText,
     nouns::{server, studio},
     tx::Shared,
 };
@@ -209,7 +210,7 @@ async fn check_copy(file: &Path, mut options: StoreOptions) -> Result<StoreOptio
     if let Some(anchor) = &anchor
         && tx.is_anchored().await?
     {
-        tx.check_anchor(anchor).await?;
+        tx.check_anchor(AnchorText::read(anchor)).await?;
     }
     drop(tx);
     store.close_pools().await;

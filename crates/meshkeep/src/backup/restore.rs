@@ -86,10 +86,11 @@ fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     // It has another name now.
     let _ = hidden.keep();
     println!(
-        "Restored what was kept on {made} into {dir}: {projects} projects. Sessions that were launched explicitly go on\n\
+        "Restored what was kept on {made} into {dir}: {projects}. Sessions that were launched explicitly go on\n\
          when the server starts: meshkeep serve --data-dir {dir}\n\
          What was changed since is not in it: secrets have the versions of then, and API keys that were deleted since are\n\
          valid again; look at `meshkeep key list`.",
+        projects = if projects == 1 { "1 project".to_owned() } else { format!("{projects} projects") },
         made = about.made_at,
         dir = dir.path().display(),
     );

@@ -82,9 +82,13 @@ pub(super) fn run(args: &RotateArgs) -> Result<(), Failure> {
         println!("Went on with a change that was broken off.");
     }
     println!(
-        "The root key is {next_id} now, in {file}; the keys of {rewrapped} projects were wrapped anew.\n\
+        "The root key is {next_id} now, in {file}; {wrapped} anew.\n\
          The old one is in {kept}: backups that were made until now open with it alone. Copy the new file to where you keep\n\
          copies of it, and delete the old one when you need none of these backups any more.",
+        wrapped = match rewrapped {
+            1 => "the key of 1 project was wrapped".to_owned(),
+            n => format!("the keys of {n} projects were wrapped"),
+        },
         file = place.file.display(),
         kept = kept.display(),
     );

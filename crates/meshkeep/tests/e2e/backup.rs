@@ -92,7 +92,7 @@ fn a_busy_server_is_backed_up_thrown_away_and_restored() {
     assert!(text(&without_key.stderr).contains("root key file"), "{}", text(&without_key.stderr));
     fs::rename(copy, server.place().join("data.root-key")).unwrap();
     let printed = server.operates(&restore);
-    assert!(printed.contains("1 projects") && printed.contains("key list"), "{printed}");
+    assert!(printed.contains("1 project.") && printed.contains("key list"), "{printed}");
     let twice = run(&mut server.operator(&restore), "");
     assert!(text(&twice.stderr).contains("already"), "{}", text(&twice.stderr));
     assert_eq!(server.complaints(&[]), Vec::<String>::new());

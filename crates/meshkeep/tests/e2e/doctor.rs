@@ -1,6 +1,10 @@
 //! `doctor` beside a server and without one: what is damaged is named with what to do, and the rest goes on.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use rustix::process::Signal;
 
@@ -34,7 +38,21 @@ fn damage_is_named_stops_what_it_touches_and_can_be_accepted() {
     server.service("other", &container(&other));
     let session = server.launch("lobby");
     server.until_ready(&session);
-    assert_eq!(server.complaints(&[]), Vec::<String>::new(), "while the server runs");
+    // While the server runs and writes: what is looked at is one state.
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut number = 0;
+            while !over.load(Ordering::SeqCst) {
+                number += 1;
+                server.secret(&format!("churn-{number}"), "CHURN_VALUE=sixteen-or-more-of-them\n");
+            }
+        });
+        for _ in 0..8 {
+            assert_eq!(server.complaints(&[]), Vec::<String>::new());
+        }
+        over.store(true, Ordering::SeqCst);
+    });
     server.ok(&["session", "terminate", &session], "");
     server.stop(Signal::TERM);
 

@@ -41,7 +41,7 @@ fn a_change_of_the_root_key_may_be_killed_at_every_moment() {
     let begun = Instant::now();
     let said = server.operates(&ROTATE);
     let whole = begun.elapsed();
-    assert!(said.contains("1 projects") && said.contains("data.root-key.old-"), "{said}");
+    assert!(said.contains("the key of 1 project") && said.contains("data.root-key.old-"), "{said}");
     assert_ne!(fs::read(server.place().join("data.root-key")).unwrap(), first);
     assert!(!server.place().join("data.root-key.next").exists());
 

@@ -73,7 +73,7 @@ fn what_is_there_is_never_touched() {
     fs::create_dir(place.data()).unwrap();
     fs::write(place.path("data/notes"), "mine").unwrap();
     one_line(&place.init(&["--root-key-file", "k"]), 3, &["is not empty"]);
-    assert_eq!(names(&place), ["data", "data.anchor", "data.root-key"]);
+    assert_eq!(names(&place), ["data", "data.root-key"]);
     assert_eq!(fs::read(place.path("data/notes")).unwrap(), b"mine");
 
     fs::remove_file(place.path("data/notes")).unwrap();
