@@ -229,7 +229,9 @@ fn the_commands_of_the_page_about_keeping_run_as_they_are_written() {
     fs::write(server.place().join("words"), "correct horse battery\n").unwrap();
     let page = fs::read_to_string(crate::image::repository().join("docs/keeping.md")).unwrap();
     let commands: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("    ")).collect();
-    assert!(commands.len() >= 6 && commands.iter().all(|line| line.starts_with("meshkeep ") || line.starts_with("cp ")));
+    assert!(
+        commands.len() >= 6 && commands.iter().all(|line| line.starts_with("meshkeep ") || line.starts_with("cp "))
+    );
     let mut shell = Command::new("sh");
     shell.current_dir(server.place()).args(["-euc", &commands.join("\n")]);
     let program = Path::new(env!("CARGO_BIN_EXE_meshkeep")).parent().unwrap();
