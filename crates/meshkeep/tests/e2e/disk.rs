@@ -10,6 +10,15 @@ use tempfile::TempDir;
 
 use crate::process::{run, text};
 
+/// No room on a disk, while this lives.
+pub struct Full(PathBuf);
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
 pub struct Disk {
     dir: TempDir,
 }
@@ -47,10 +56,10 @@ impl Disk {
         self.dir.path().join("mounted")
     }
 
-    /// Takes all the room that is left, until what it answers is removed.
-    pub fn fill(&self) -> PathBuf {
-        let filler = self.path().join("filler");
-        let mut file = fs::File::create(&filler).expect("the disk can be written");
+    /// Takes all the room that is left, until what it answers is dropped.
+    pub fn fill(&self) -> Full {
+        let filler = Full(self.path().join("filler"));
+        let mut file = fs::File::create(&filler.0).expect("the disk can be written");
         let chunk = vec![7; 1 << 16];
         for size in [1 << 16, 1 << 12, 1] {
             while std::io::Write::write_all(&mut file, &chunk[..size]).is_ok() {}

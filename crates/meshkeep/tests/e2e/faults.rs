@@ -61,7 +61,7 @@ fn a_full_disk_is_named_everywhere_and_needs_no_restart() {
     assert!(server.ok(&["secret", "list"], "").contains("acme-priv-registry"));
     let lines = server.log(&session, "counts").lines().count();
 
-    fs::remove_file(filler).unwrap();
+    drop(filler);
     server.ok(&create, &value);
     let other = server.launch("other");
     server.until_ready(&other);
@@ -80,7 +80,7 @@ fn a_full_disk_is_named_everywhere_and_needs_no_restart() {
     let rotate = ["root-key", "rotate", "--data-dir", "data"];
     let output = run(&mut server.operator(&rotate), "");
     assert!(!output.status.success(), "{}", text(&output.stdout));
-    fs::remove_file(filler).unwrap();
+    drop(filler);
     let complaints = server.complaints(&[]);
     assert!(complaints.iter().all(|line| line.contains("broken off")), "{complaints:?}");
     server.operates(&rotate);
@@ -135,7 +135,12 @@ fn a_disk_that_becomes_read_only_is_named_and_read_from() {
     assert_eq!(server.stop(Signal::TERM), Some(0), "{}", server.said());
     let again = run(&mut server.operator(&["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"]), "");
     let said = text(&again.stderr);
-    assert!(!again.status.success() && said.to_lowercase().contains("meshkeep: ") && said.to_lowercase().contains("read-only"), "{said}");
+    assert!(
+        !again.status.success()
+            && said.to_lowercase().contains("meshkeep: ")
+            && said.to_lowercase().contains("read-only"),
+        "{said}"
+    );
 }
 
 #[test]
