@@ -19,10 +19,13 @@ use crate::{
 
 /// Applies a layer to a directory: what it whites out goes first, then each of its entries replaces what is there.
 fn apply(items: &[Item], root: &Path) {
+    let root = &root.canonicalize().unwrap();
     for item in items {
         let path = root.join(OsStr::new(std::str::from_utf8(&item.path).unwrap()));
         let (parent, name) = (path.parent().unwrap(), path.file_name().unwrap().to_str().unwrap());
-        match name.strip_prefix(".wh.") {
+        // Through a link of a lower layer nothing is hidden: what it leads to is another directory.
+        let is_own = parent.canonicalize().is_ok_and(|real| real == parent);
+        match name.strip_prefix(".wh.").filter(|_| is_own) {
             Some(".wh..opq") if parent.is_dir() => {
                 fs::read_dir(parent).unwrap().for_each(|entry| remove(&entry.unwrap().path()));
             }
@@ -151,6 +154,16 @@ fn kinds_replace_one_another() {
     ];
     assert_layers(&[lower.clone(), upper.clone()], Way::File);
     assert_layers(&[upper.clone(), lower.clone(), upper], Way::Loop);
+}
+
+/// The tar names it `c/`, which is a link to a directory below: nothing in that directory is hidden (stereoscope#694).
+#[test]
+fn an_opaque_mark_hides_nothing_behind_a_link() {
+    let lower = vec![Item::dir("a"), Item::dir("a/b"), Item::file("a/b/kept", "1")];
+    let link = vec![Item::symlink("c", "a/b")];
+    let upper = vec![Item::file("c/.wh..wh..opq", ""), Item::dir("c"), Item::file("c/new", "2")];
+    let shown = assert_layers(&[lower, link, upper], Way::File);
+    assert_eq!(names(&shown), ["a", "a/b", "a/b/kept", "c", "c/new"]);
 }
 
 /// What a generated layer does at a path.
