@@ -20,7 +20,7 @@ use meshkeep_core::{
     wire::Initialised,
 };
 use meshkeep_seal::{Keyring, RootKey};
-use meshkeep_store::{AuditEntry, NewApiKey, Store, StoreError, StoreOptions};
+use meshkeep_store::{AuditEntry, NewApiKey, Scratch, Store, StoreError, StoreOptions};
 
 use crate::{
     config::DataDir,
@@ -97,56 +97,13 @@ fn init(args: &InitArgs) -> Result<(Initialised, PathBuf), Failure> {
     }
 }
 
-/// A directory that is being made: held by this run while it lives, and gone with it when nobody keeps it.
-pub struct Hidden {
-    dir: tempfile::TempDir,
-    alive: Option<File>,
-}
-
-impl Hidden {
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// Leaves it where it is.
-    pub fn keep(self) -> PathBuf {
-        drop(self.alive);
-        self.dir.keep()
-    }
-}
-
 /// A directory beside the one that is to be made of it.
-pub fn hidden_beside(dir: &DataDir) -> Result<Hidden, Failure> {
-    remove_what_killed_runs_left(dir.parent());
-    let dir = tempfile::Builder::new()
-        .prefix(HIDDEN)
-        .tempdir_in(dir.parent())
-        .map_err(|error| at(dir.parent(), "cannot be written", &error))?;
-    let alive = lock(dir.path());
-    Ok(Hidden { dir, alive })
+pub fn hidden_beside(dir: &DataDir) -> Result<Scratch, Failure> {
+    Scratch::new(dir.parent(), HIDDEN).map_err(|error| at(dir.parent(), "cannot be written", &error))
 }
 
 /// How a directory is called while it is being made.
 const HIDDEN: &str = ".meshkeep-init-";
-
-/// Held while a run is alive; none when another run holds it.
-fn lock(path: &Path) -> Option<File> {
-    let dir = File::open(path).ok()?;
-    rustix::fs::flock(&dir, rustix::fs::FlockOperation::NonBlockingLockExclusive).ok().map(|()| dir)
-}
-
-/// A run that was killed could not remove its directory. What cannot be removed is in nobody's way.
-fn remove_what_killed_runs_left(parent: &Path) {
-    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    for path in
-        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(HIDDEN)).map(|entry| entry.path())
-    {
-        if lock(&path).is_some() {
-            let _ = fs::remove_dir_all(path);
-        }
-    }
-}
 
 fn place_of_key(args: &InitArgs, dir: &DataDir) -> Result<PathBuf, Failure> {
     let Some(file) = &args.root_key_file else { return Ok(dir.default_root_key()) };

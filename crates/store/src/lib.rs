@@ -15,6 +15,7 @@ mod nouns;
 mod open;
 mod rotate;
 mod row;
+mod scratch;
 mod snapshot;
 mod tx;
 mod upgrade;
@@ -37,4 +38,5 @@ pub use nouns::{
     workload::{Asked, Workload, WorkloadUpdate},
 };
 pub use open::{StoreOptions, StudioLink, studio_link};
+pub use scratch::Scratch;
 pub use tx::{Store, Tx};

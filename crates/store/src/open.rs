@@ -24,6 +24,7 @@ use crate::{
     Store, StoreError,
     anchor::AnchorText,
     nouns::{server, studio},
+    scratch::Scratch,
     tx::Shared,
 };
 
@@ -171,8 +172,8 @@ impl Store {
 /// Checks schema, structure, key and anchor on a copy that only this user can read and that is gone afterwards. Answers
 /// the options with the root key that seals.
 async fn check_copy(file: &Path, mut options: StoreOptions) -> Result<StoreOptions, StoreError> {
-    let dir =
-        tempfile::Builder::new().prefix("meshkeep-check-").tempdir().map_err(io_at(&std::env::temp_dir(), "made"))?;
+    let place = std::env::temp_dir();
+    let dir = Scratch::new(&place, "meshkeep-check-").map_err(io_at(&place, "written"))?;
     let copy = dir.path().join("meshkeep.db");
     fs::copy(file, &copy).map_err(io_at(file, "copied"))?;
     let wal = with_suffix(file, "-wal");

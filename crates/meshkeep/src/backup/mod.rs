@@ -18,7 +18,7 @@ use std::{
 
 use meshkeep_core::{Clock as _, clock::SystemClock};
 use meshkeep_seal::{Keyring, StreamWriter};
-use meshkeep_store::{AuditEntry, Store, StoreError, StoreOptions};
+use meshkeep_store::{AuditEntry, Scratch, Store, StoreError, StoreOptions};
 
 use crate::{
     config::{DataDir, Environment},
@@ -64,9 +64,7 @@ fn back_up(args: &BackupArgs) -> Result<(), Failure> {
     }
     let place = RootKeyPlace::find(args.root_key.clone(), &dir, &Environment::read());
     // Among the data, which is on a disk that may hold it; sealed values are all that is secret in it.
-    let work = tempfile::Builder::new()
-        .prefix(".backup-")
-        .tempdir_in(dir.path())
+    let work = Scratch::new(dir.path(), ".backup-")
         .map_err(|error| Failure::host(&format!("{} cannot be written", dir.path().display()), &error))?;
     let snapshot = work.path().join(DATABASE);
     let refused = |error: StoreError| Failure::refusal(Exit::State, error.refusal());

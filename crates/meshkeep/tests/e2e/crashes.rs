@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     os::unix::process::ExitStatusExt as _,
+    process::Stdio,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -245,5 +246,38 @@ fn a_server_killed_with_its_supervisors_starts_everything_again() {
     });
     assert_eq!(found["state"], "ready");
     assert_eq!(leftovers::supervisors(&session).len(), 2);
+    server.end();
+}
+
+/// Killed while it starts: neither the database nor a copy of it suffers or stays.
+#[test]
+fn a_server_killed_while_it_starts_leaves_no_copy_of_its_database() {
+    let rounds = if is_full() { 100 } else { 20 };
+    let mut server = Server::new();
+    server.secret("weather-keys", "WEATHER_API_KEY=sixteen-or-more-of-them\n");
+    server.stop(Signal::TERM);
+    let copies = server.place().join("copies");
+    fs::create_dir(&copies).unwrap();
+    server.environment = vec![("TMPDIR".to_owned(), copies.display().to_string())];
+    let count = || fs::read_dir(&copies).unwrap().count();
+    let mut left = 0;
+    for round in 0..rounds {
+        let mut starting = server.operator(&["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"]);
+        let mut starting = starting.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        // Every other one in the moment in which its copy is there, when that is not missed.
+        let missed = || begun.elapsed() > Duration::from_millis(500);
+        while begun.elapsed() < Duration::from_millis(3 * round) || (round % 2 == 0 && count() == 0 && !missed()) {
+            std::hint::spin_loop();
+        }
+        let _ = starting.kill();
+        starting.wait().unwrap();
+        left += count();
+    }
+    assert!(left > 0, "none was killed while its copy was there");
+    server.start();
+    assert_eq!(count(), 0);
+    assert!(server.ok(&["secret", "list"], "").contains("weather-keys"));
+    assert_eq!(server.complaints(&[]), Vec::<String>::new());
     server.end();
 }
