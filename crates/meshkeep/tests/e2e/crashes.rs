@@ -5,7 +5,6 @@ use std::{
     collections::BTreeMap,
     fs,
     os::unix::process::ExitStatusExt as _,
-    process::Stdio,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -18,7 +17,7 @@ use serde_json::Value;
 
 use crate::{
     leftovers,
-    process::{eventually, is_full, text},
+    process::{Running, eventually, is_full, text},
     server::{Server, id, workload},
 };
 
@@ -263,15 +262,14 @@ fn a_server_killed_while_it_starts_leaves_no_copy_of_its_database() {
     let mut left = 0;
     for round in 0..rounds {
         let mut starting = server.operator(&["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"]);
-        let mut starting = starting.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut starting = Running::start(&mut starting);
         let begun = Instant::now();
         // Every other one in the moment in which its copy is there, when that is not missed.
         let missed = || begun.elapsed() > Duration::from_millis(500);
         while begun.elapsed() < Duration::from_millis(3 * round) || (round % 2 == 0 && count() == 0 && !missed()) {
             std::hint::spin_loop();
         }
-        let _ = starting.kill();
-        starting.wait().unwrap();
+        starting.end(Signal::KILL);
         left += count();
     }
     assert!(left > 0, "none was killed while its copy was there");

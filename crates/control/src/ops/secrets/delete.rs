@@ -41,7 +41,7 @@ impl Control {
         let services = users_of(id, &tx.secret_users(project).await.map_err(refused)?);
         let uses = tx.running_secret_uses(project).await.map_err(refused)?;
         let sessions: BTreeSet<_> = uses.iter().filter(|used| used.secret.id == id).map(|used| used.session).collect();
-        let until = Timestamp::from_millis(self.context().parts.clock.now().as_millis()).plus_millis(self.kept_for());
+        let until = to_the_minute(self.context().parts.clock.now().plus_millis(self.kept_for()));
         let mut after_delete = Vec::new();
         if !services.is_empty() {
             after_delete.push(format!("The next launch of {} fails, until it is detached there.", services.join(", ")));
@@ -151,6 +151,12 @@ impl Control {
     fn kept_for(&self) -> i64 {
         i64::from(self.context().parts.keep_deleted_days) * DAY
     }
+}
+
+/// Such as `2026-01-31 12:00 UTC`.
+fn to_the_minute(at: Timestamp) -> String {
+    let exact = at.to_string();
+    exact.get(..16).map_or(exact.clone(), |shown| format!("{} UTC", shown.replace('T', " ")))
 }
 
 /// Removes, for ever, what was deleted longer ago than `keep_days`; how many secrets.
