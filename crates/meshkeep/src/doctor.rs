@@ -2,7 +2,7 @@
 //!
 //! What must stay true: without `--accept` nothing is changed; every line that is not good says what to do.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
 
 use meshkeep_core::clock::SystemClock;
 use meshkeep_engine::{EmbeddedConfig, HostCheck, examine_host};
@@ -11,6 +11,7 @@ use meshkeep_store::{Damage, Store, StoreError, StoreOptions};
 use serde::Serialize;
 
 use crate::{
+    cmd::write,
     config::{ConfigFile, DataDir, Environment},
     failure::{Exit, Failure, one_line},
     root_key::{RootKeyArgs, RootKeyPlace},
@@ -113,7 +114,7 @@ fn examine(args: &DoctorArgs) -> Result<bool, Failure> {
             }
         }
     }
-    show(&report, args.json);
+    show(&report, args.json)?;
     Ok(report.is_good())
 }
 
@@ -207,17 +208,18 @@ fn accept(dir: &DataDir, place: &RootKeyPlace, runtime: &tokio::runtime::Runtime
     Ok(())
 }
 
-fn show(report: &Report, json: bool) {
+fn show(report: &Report, json: bool) -> Result<(), Failure> {
     if json {
         // A struct of strings and flags always becomes JSON.
-        println!("{}", serde_json::to_string(report).unwrap_or_default());
-        return;
+        return write(format!("{}\n", serde_json::to_string(report).unwrap_or_default()).as_bytes());
     }
+    let mut text = String::new();
     for line in &report.lines {
         let mark = if line.good { "ok " } else { "BAD" };
-        println!("{mark}  {:<20} {}", line.what, one_line(&line.found));
+        let _ = writeln!(text, "{mark}  {:<20} {}", line.what, one_line(&line.found));
         if !line.fix.is_empty() {
-            println!("     {:<20} → {}", "", one_line(&line.fix));
+            let _ = writeln!(text, "     {:<20} → {}", "", one_line(&line.fix));
         }
     }
+    write(text.as_bytes())
 }

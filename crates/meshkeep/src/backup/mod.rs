@@ -91,13 +91,13 @@ fn back_up(args: &BackupArgs) -> Result<(), Failure> {
     }
     let size = write(&args.file, &keyring, &snapshot, &dir.storage())
         .map_err(|error| Failure::host(&format!("{} could not be written", args.file.display()), &error))?;
-    println!(
+    let said = format!(
         "Backed up to {file} ({size} bytes). It opens with root key {root} alone, which is not in it: keep a copy of\n\
-         {key} apart from it. `meshkeep restore {file} --data-dir DIR` makes a data directory of it.",
+         {key} apart from it. `meshkeep restore {file} --data-dir DIR` makes a data directory of it.\n",
         file = args.file.display(),
         key = place.file.display(),
     );
-    Ok(())
+    crate::cmd::write(said.as_bytes())
 }
 
 fn entry(action: &str, object: String) -> AuditEntry {
@@ -129,7 +129,11 @@ fn write(file: &Path, keyring: &Keyring, snapshot: &Path, storage: &Path) -> io:
         to.flush()?;
         to.get_ref().sync_all()?;
         let size = to.get_ref().metadata()?.len();
-        fs::hard_link(&part, &file)?;
+        match fs::hard_link(&part, &file) {
+            // Not on a file system without links; there is nothing of the name, or it was refused at once.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => fs::rename(&part, &file)?,
+            linked => linked?,
+        }
         File::open(file.parent().unwrap_or(Path::new("/")))?.sync_all()?;
         Ok(size)
     };

@@ -85,11 +85,11 @@ fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     put_in_place(hidden.path(), &dir)?;
     // It has another name now.
     let _ = hidden.keep();
-    println!(
+    let said = format!(
         "Restored what was kept on {made} into {dir}: {projects}. Sessions that were launched explicitly go on\n\
          when the server starts: meshkeep serve --data-dir {dir}\n\
          What was changed since is not in it: secrets have the versions of then, and API keys that were deleted since are\n\
-         valid again; look at `meshkeep key list`.",
+         valid again; look at `meshkeep key list`.\n",
         projects = if projects == 1 { "1 project".to_owned() } else { format!("{projects} projects") },
         made = about.made_at,
         dir = dir.path().display(),
@@ -97,7 +97,7 @@ fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     for Damage { object, what } in damages {
         eprintln!("damaged already when it was backed up: {}", one_line(&format!("{object} {what}")));
     }
-    Ok(())
+    crate::cmd::write(said.as_bytes())
 }
 
 /// Everything of the backup, into `dir`.

@@ -30,6 +30,7 @@ use crate::{
 };
 pub use input::Terminal;
 use output::Out;
+pub use output::write;
 
 const ABOUT: &str = "Runs containerised services in sessions and gives each service exactly its own secrets";
 

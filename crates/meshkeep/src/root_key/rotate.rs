@@ -78,13 +78,11 @@ pub(super) fn run(args: &RotateArgs) -> Result<(), Failure> {
     let kept = take_its_place(&place, &format!("old-{old_id}"))
         .map_err(|error| Failure::host(&format!("{} could not be put in place", place.next().display()), &error))?;
 
-    if resumed {
-        println!("Went on with a change that was broken off.");
-    }
-    println!(
-        "The root key is {next_id} now, in {file}; {wrapped} anew.\n\
+    let resumed = if resumed { "Went on with a change that was broken off.\n" } else { "" };
+    let said = format!(
+        "{resumed}The root key is {next_id} now, in {file}; {wrapped} anew.\n\
          The old one is in {kept}: backups that were made until now open with it alone. Copy the new file to where you keep\n\
-         copies of it, and delete the old one when you need none of these backups any more.",
+         copies of it, and delete the old one when you need none of these backups any more.\n",
         wrapped = match rewrapped {
             1 => "the key of 1 project was wrapped".to_owned(),
             n => format!("the keys of {n} projects were wrapped"),
@@ -92,7 +90,7 @@ pub(super) fn run(args: &RotateArgs) -> Result<(), Failure> {
         file = place.file.display(),
         kept = kept.display(),
     );
-    Ok(())
+    crate::cmd::write(said.as_bytes())
 }
 
 /// As asked, else as the old file was locked.
@@ -138,7 +136,11 @@ fn take_its_place(place: &RootKeyPlace, old: &str) -> io::Result<PathBuf> {
         Ok(()) => {}
         // By a run that was broken off here.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
+        // A file system without links.
+        Err(_) => {
+            fs::copy(&place.file, &kept)?;
+            File::open(&kept)?.sync_all()?;
+        }
     }
     fs::rename(place.next(), &place.file)?;
     File::open(place.file.parent().unwrap_or(Path::new("/")))?.sync_all()?;

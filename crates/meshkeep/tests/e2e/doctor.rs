@@ -38,6 +38,12 @@ fn damage_is_named_stops_what_it_touches_and_can_be_accepted() {
     server.service("other", &container(&other));
     let session = server.launch("lobby");
     server.until_ready(&session);
+    // Whoever reads only the first line is no reason to fall.
+    let program = env!("CARGO_BIN_EXE_meshkeep");
+    let script = format!("set -o pipefail; {program} doctor --data-dir data | head -n 1");
+    let first = run(Command::new("bash").current_dir(server.place()).args(["-c", &script]), "");
+    assert!(first.status.success() && first.stderr.is_empty(), "{}", text(&first.stderr));
+
     // While the server runs and writes: what is looked at is one state.
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
