@@ -231,9 +231,7 @@ impl Tx {
         found: &mut Examined,
     ) -> Result<(), StoreError> {
         let object = row.object();
-        let mac = self.mac_of_row(Listed::Secret, key, project, &row.id).await;
-        let carried = self.carried_mac(Listed::Secret, &row.id).await;
-        let fits = mac.and_then(|mac| carried.map(|carried| mac.fits(&carried)));
+        let fits = self.secret_row_mac(key, project, &row.id).await.map(|(mac, carried)| mac.fits(&carried));
         match fits.and_then(as_saved) {
             Ok(()) => {}
             damaged => found.tried(&object, damaged)?,
@@ -443,7 +441,7 @@ impl Tx {
         id: &str,
     ) -> Result<Mac, StoreError> {
         match kind {
-            Listed::Secret => self.secret_row_mac(key, project, id).await,
+            Listed::Secret => self.secret_row_mac(key, project, id).await.map(|(mac, _)| mac),
             Listed::Service => self.service_row_mac(key, project, id).await,
             Listed::ApiKey => self.api_key_row_mac(key, id).await,
         }

@@ -15,6 +15,7 @@ pub(crate) trait Columns {
     fn number(&self, column: &'static str) -> Result<i64, StoreError>;
     fn maybe_number(&self, column: &'static str) -> Result<Option<i64>, StoreError>;
     fn bytes(&self, column: &'static str) -> Result<Vec<u8>, StoreError>;
+    fn maybe_bytes(&self, column: &'static str) -> Result<Option<Vec<u8>>, StoreError>;
     fn flag(&self, column: &'static str) -> Result<bool, StoreError>;
 
     /// An id, a name: anything that is read from text.
@@ -71,6 +72,11 @@ impl Columns for SqliteRow {
     fn bytes(&self, column: &'static str) -> Result<Vec<u8>, StoreError> {
         self.try_get(column).map_err(|_| misfit(column))
     }
+
+    fn maybe_bytes(&self, column: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.try_get(column).map_err(|_| misfit(column))
+    }
+
     fn flag(&self, column: &'static str) -> Result<bool, StoreError> {
         self.try_get(column).map_err(|_| misfit(column))
     }

@@ -30,7 +30,7 @@ impl Tx {
         was: Option<[u8; 32]>,
     ) -> Result<(), StoreError> {
         let key = self.project_key(project).await?;
-        let mac = self.secret_row_mac(&key, project, &id.to_string()).await?;
+        let (mac, _) = self.secret_row_mac(&key, project, &id.to_string()).await?;
         self.carry_mac(Listed::Secret, &id.to_string(), &mac).await?;
         self.relist(project, &key, was, Some(&mac)).await
     }
@@ -43,19 +43,20 @@ impl Tx {
         id: SecretId,
     ) -> Result<(), StoreError> {
         self.suspect(&id.to_string())?;
-        let carried = self.carried_mac(Listed::Secret, &id.to_string()).await?;
-        if self.secret_row_mac(key, project, &id.to_string()).await?.fits(&carried) {
+        let (mac, carried) = self.secret_row_mac(key, project, &id.to_string()).await?;
+        if mac.fits(&carried) {
             return Ok(());
         }
         Err(StoreError::damaged(format!("the row of secret {id} is not as it was saved")))
     }
 
+    /// The digest that the secret's row should carry, and the one that it does; empty when it has none yet.
     pub(crate) async fn secret_row_mac(
         &mut self,
         key: &ProjectKey,
         project: ProjectId,
         id: &str,
-    ) -> Result<Mac, StoreError> {
+    ) -> Result<(Mac, Vec<u8>), StoreError> {
         let failed = self.failed("");
         let row =
             sqlx::query("SELECT * FROM secrets WHERE id = $1").bind(id).fetch_one(self.db()).await.map_err(&failed)?;
@@ -82,7 +83,7 @@ impl Tx {
             parts.push(version.text("created_by")?.into_bytes());
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-        Ok(row_mac(key, project, Listed::Secret, &parts))
+        Ok((row_mac(key, project, Listed::Secret, &parts), row.maybe_bytes("mac")?.unwrap_or_default()))
     }
 
     /// Gives a version of before there were digests its own.
