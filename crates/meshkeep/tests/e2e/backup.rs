@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     leftovers,
-    process::{eventually, is_full, run, text},
+    process::{Ends, eventually, is_full, run, text},
     server::Server,
 };
 
@@ -48,6 +48,7 @@ fn a_busy_server_is_backed_up_thrown_away_and_restored() {
                 saves.store(number, Ordering::SeqCst);
             }
         });
+        let _ends = Ends(&over);
         let backups = (0..3).map(|number| {
             let before = saves.load(Ordering::SeqCst);
             eventually("a save", || if saves.load(Ordering::SeqCst) > before { Ok(()) } else { Err(String::new()) });
@@ -56,9 +57,7 @@ fn a_busy_server_is_backed_up_thrown_away_and_restored() {
             assert!(said.contains("opens with root key"), "{said}");
             name
         });
-        let backups = backups.collect();
-        over.store(true, Ordering::SeqCst);
-        backups
+        backups.collect()
     });
     let last_save = saves.load(Ordering::SeqCst);
     assert!(last_save >= 3);

@@ -9,7 +9,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
-    process::{run, text},
+    process::{Ends, run, text},
     server::{Server, workload},
 };
 
@@ -54,10 +54,10 @@ fn damage_is_named_stops_what_it_touches_and_can_be_accepted() {
                 server.secret(&format!("churn-{number}"), "CHURN_VALUE=sixteen-or-more-of-them\n");
             }
         });
+        let _ends = Ends(&over);
         for _ in 0..8 {
             assert_eq!(server.complaints(&[]), Vec::<String>::new());
         }
-        over.store(true, Ordering::SeqCst);
     });
     server.ok(&["session", "terminate", &session], "");
     server.stop(Signal::TERM);
