@@ -104,22 +104,26 @@ fn a_published_port_is_reached_with_a_token_of_its_room_only() {
     assert!(!head.contains("clear-site-data") && !head.contains("service-worker-allowed"), "{head}");
     assert!(!get(&server, &at("repeats", "9000/"), &[bearer(&key)]).contains(" 200 "), "a key is no token");
 
-    let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let path = at("switches", "9000/");
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: x\r\n{}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n",
-        bearer(&own)
-    )
-    .unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        head.push(byte[0]);
-    }
-    assert_eq!(status(&text(&head)), 101, "{}", text(&head));
+    // A service is ready before it listens.
+    let mut stream = eventually("the switch of protocols", || {
+        let mut stream = TcpStream::connect(server.url().trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\n{}\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n",
+            bearer(&own)
+        )
+        .unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let head = text(&head);
+        if status(&head) == 101 { Ok(stream) } else { Err(head) }
+    });
     stream.write_all(b"there\0 and back").unwrap();
     let mut back = [0; 15];
     stream.read_exact(&mut back).unwrap();
