@@ -109,7 +109,7 @@ fn examine(args: &DoctorArgs) -> Result<bool, Failure> {
         match found {
             Ok(found) => report.good(what, found),
             Err(said) => {
-                let (found, fix) = said.split_once("; ").unwrap_or((&said, "see docs/doctor.md"));
+                let (found, fix) = said.split_once("; ").unwrap_or((&said, "docs/keeping.md says what is looked at"));
                 report.bad(what, found, fix);
             }
         }
@@ -200,7 +200,7 @@ fn accept(dir: &DataDir, place: &RootKeyPlace, runtime: &tokio::runtime::Runtime
     let _alone = lock(dir)?;
     let options = options(dir, place)?;
     let removed = runtime
-        .block_on(async { Store::open_to_accept(options).await?.accept(&dir.anchor(), "operator").await })
+        .block_on(async { Store::open_to_accept(options).await?.accept(&dir.anchor()).await })
         .map_err(|error| Failure::refusal(Exit::State, error.refusal()))?;
     for Damage { object, what } in removed {
         eprintln!("removed: {}", one_line(&format!("{object}: it {what}")));

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
 
 use meshkeep_core::id::ProjectId;
-use meshkeep_seal::MacKey;
+use meshkeep_seal::{Mac, MacKey};
 
 use crate::{Store, StoreError, Tx, open::io_at, row::Columns as _};
 
@@ -33,7 +33,7 @@ impl Anchor {
         for (project, counter) in &self.lists {
             let _ = writeln!(text, "project {project} {counter}");
         }
-        let mac = hex::encode(digest(key, &text));
+        let mac = hex::encode(digest(key, &text).0);
         let _ = writeln!(text, "{mac}");
         text
     }
@@ -42,7 +42,7 @@ impl Anchor {
     fn parse(text: &str, key: &MacKey) -> Option<Self> {
         let (body, mac) = text.strip_suffix('\n')?.rsplit_once('\n')?;
         let body = format!("{body}\n");
-        if !key.mac(&[b"anchor", body.as_bytes()]).fits(&hex::decode(mac).ok()?) {
+        if !digest(key, &body).fits(&hex::decode(mac).ok()?) {
             return None;
         }
         let mut lines = body.lines();
@@ -63,8 +63,8 @@ impl Anchor {
     }
 }
 
-fn digest(key: &MacKey, body: &str) -> [u8; 32] {
-    key.mac(&[b"anchor", body.as_bytes()]).0
+fn digest(key: &MacKey, body: &str) -> Mac {
+    key.mac(&[b"anchor", body.as_bytes()])
 }
 
 impl Store {

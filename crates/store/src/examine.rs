@@ -143,7 +143,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be written; then all is as it was.
-    pub async fn accept(self, anchor: &Path, by: &str) -> Result<Vec<Damage>, StoreError> {
+    pub async fn accept(self, anchor: &Path) -> Result<Vec<Damage>, StoreError> {
         let mut tx = self.write("accept").await?;
         let mut removed = Vec::new();
         for project in tx.projects().await? {
@@ -154,22 +154,14 @@ impl Store {
                 }
             }
         }
-        let row = |action: &str, object: String| AuditEntry {
-            project: None,
-            actor: by.to_owned(),
-            action: action.to_owned(),
-            object,
-            origin: "local".to_owned(),
-            outcome: AuditEntry::DONE.to_owned(),
-        };
         for damage in &removed {
-            tx.audit(&row("damage.remove", damage.object.clone())).await?;
+            tx.audit(&AuditEntry::of_operator("damage.remove", damage.object.clone())).await?;
         }
-        tx.audit(&row("damage.accept", format!("{} things removed", removed.len()))).await?;
+        tx.audit(&AuditEntry::of_operator("damage.accept", format!("{} things removed", removed.len()))).await?;
         tx.note_anchored().await?;
         tx.commit().await?;
         self.anchored_at(anchor).await?;
-        self.close_pools().await;
+        self.close_without_anchor().await;
         Ok(removed)
     }
 }

@@ -214,7 +214,7 @@ async fn check_copy(file: &Path, mut options: StoreOptions) -> Result<StoreOptio
         tx.check_anchor(AnchorText::read(anchor)).await?;
     }
     drop(tx);
-    store.close_pools().await;
+    store.close_without_anchor().await;
     let shared = Arc::into_inner(store.0).expect("the copy's store was nobody else's");
     let Shared { keyring, clock, .. } = shared;
     let dir = file.parent().unwrap_or(Path::new("/")).to_owned();

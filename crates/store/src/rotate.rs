@@ -11,11 +11,11 @@ use crate::{AuditEntry, Store, StoreError};
 
 impl Store {
     /// Puts everything under the root key of this id, which must be in the keyring; how many projects' keys were wrapped
-    /// anew. The store must be nobody else's. `by` is recorded in the audit.
+    /// anew. The store must be nobody else's. The audit has it as the operator's act.
     ///
     /// # Errors
     /// When something does not open under the keys of the ring, or the disk refuses: then all is as it was.
-    pub async fn put_under(self, root: KeyId, by: &str) -> Result<(Self, u32), StoreError> {
+    pub async fn put_under(self, root: KeyId) -> Result<(Self, u32), StoreError> {
         let mut shared = Arc::into_inner(self.0).expect("the store is this process's alone while its key is changed");
         let from = shared.keyring.root_id();
         if from == root {
@@ -28,14 +28,7 @@ impl Store {
         let mut tx = store.write("change the root key").await?;
         let rewrapped = tx.rewrap_project_keys().await?;
         tx.rewrap_server_values().await?;
-        let entry = AuditEntry {
-            project: None,
-            actor: by.to_owned(),
-            action: "root_key.rotate".to_owned(),
-            object: format!("from {from} to {root}"),
-            origin: "local".to_owned(),
-            outcome: AuditEntry::DONE.to_owned(),
-        };
+        let entry = AuditEntry::of_operator("root_key.rotate", format!("from {from} to {root}"));
         tx.audit(&entry).await?;
         tx.commit().await?;
         Ok((store, rewrapped))

@@ -93,15 +93,11 @@ impl Store {
         if let Err(error) = self.write_anchor().await {
             tracing::error!(%error, "the anchor could not be written");
         }
-        self.close_pools().await;
+        self.close_without_anchor().await;
     }
 
     /// The same as a crash would: the anchor stays where it was.
     pub async fn close_without_anchor(&self) {
-        self.close_pools().await;
-    }
-
-    pub(crate) async fn close_pools(&self) {
         self.0.readers.close().await;
         self.0.writer.close().await;
     }

@@ -79,7 +79,7 @@ fn back_up(args: &BackupArgs) -> Result<(), Failure> {
         let store = Store::open_beside(options(dir.path(), place.keyring()?)).await.map_err(refused)?;
         let root = store.root_key_id();
         let mut tx = store.write("record a backup").await.map_err(refused)?;
-        tx.audit(&entry("server.backup", root.to_string())).await.map_err(refused)?;
+        tx.audit(&AuditEntry::of_operator("server.backup", root.to_string())).await.map_err(refused)?;
         tx.commit().await.map_err(refused)?;
         store.close_without_anchor().await;
         Store::snapshot(dir.path(), &snapshot).await.map_err(refused)?;
@@ -98,17 +98,6 @@ fn back_up(args: &BackupArgs) -> Result<(), Failure> {
         key = place.file.display(),
     );
     crate::cmd::write(said.as_bytes())
-}
-
-fn entry(action: &str, object: String) -> AuditEntry {
-    AuditEntry {
-        project: None,
-        actor: "operator".to_owned(),
-        action: action.to_owned(),
-        object,
-        origin: "local".to_owned(),
-        outcome: AuditEntry::DONE.to_owned(),
-    }
 }
 
 /// The file under its own name, on the disk when this returns; its size.

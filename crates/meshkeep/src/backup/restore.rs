@@ -13,12 +13,9 @@ use std::{
 
 use meshkeep_core::clock::SystemClock;
 use meshkeep_seal::{StreamError, StreamReader};
-use meshkeep_store::{Damage, Store, StoreError, StoreOptions};
+use meshkeep_store::{AuditEntry, Damage, Store, StoreError, StoreOptions};
 
-use super::{
-    entry,
-    format::{ABOUT, About, DATABASE, STORAGE, context},
-};
+use super::format::{ABOUT, About, DATABASE, STORAGE, context};
 use crate::{
     config::{DataDir, Environment},
     failure::{Exit, Failure, one_line},
@@ -151,7 +148,7 @@ async fn open(options: StoreOptions, anchor: &Path, about: &About) -> Result<(us
     let projects = tx.projects().await?.len();
     // Whoever was signed in then signs in again.
     tx.end_studio_sessions().await?;
-    tx.audit(&entry("server.restore", format!("as of {}", about.made_at))).await?;
+    tx.audit(&AuditEntry::of_operator("server.restore", format!("as of {}", about.made_at))).await?;
     tx.commit().await?;
     store.anchor_anew(anchor).await?;
     store.close_without_anchor().await;

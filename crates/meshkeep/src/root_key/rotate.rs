@@ -70,7 +70,7 @@ pub(super) fn run(args: &RotateArgs) -> Result<(), Failure> {
     let rewrapped = runtime
         .block_on(async {
             let store = Store::open(options).await?;
-            let (store, rewrapped) = store.put_under(next_id, "operator").await?;
+            let (store, rewrapped) = store.put_under(next_id).await?;
             store.close().await;
             Ok::<_, StoreError>(rewrapped)
         })

@@ -82,7 +82,6 @@ fn row_digest(seal: &ProjectKey, row: &SqliteRow) -> Result<Mac, StoreError> {
     parts.push(row.number("created_at")?.to_be_bytes().to_vec());
     parts.push(vec![u8::from(row.flag("bind")?)]);
     parts.push(row.bytes("sealed")?);
-    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
     Ok(row_mac(seal, project, Listed::ApiKey, &parts))
 }
 

@@ -30,6 +30,19 @@ pub struct AuditEntry {
 impl AuditEntry {
     /// The outcome of what happened.
     pub const DONE: &str = "done";
+
+    /// What the operator did on the server's own host, of no one project.
+    #[must_use]
+    pub fn of_operator(action: &str, object: String) -> Self {
+        Self {
+            project: None,
+            actor: "operator".to_owned(),
+            action: action.to_owned(),
+            object,
+            origin: "local".to_owned(),
+            outcome: Self::DONE.to_owned(),
+        }
+    }
 }
 
 /// A row that was written.

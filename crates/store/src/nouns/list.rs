@@ -106,8 +106,9 @@ impl List {
 }
 
 /// The digest of a row of this kind, over `parts`.
-pub(crate) fn row_mac(key: &ProjectKey, project: ProjectId, kind: Listed, parts: &[&[u8]]) -> Mac {
-    key.mac(&Context::new("listed-row").part(project.to_string()).part(kind.table()), parts)
+pub(crate) fn row_mac(key: &ProjectKey, project: ProjectId, kind: Listed, parts: &[Vec<u8>]) -> Mac {
+    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+    key.mac(&Context::new("listed-row").part(project.to_string()).part(kind.table()), &parts)
 }
 
 /// A digest as a column holds it.

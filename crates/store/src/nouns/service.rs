@@ -119,7 +119,6 @@ fn row_digest(key: &ProjectKey, project: ProjectId, row: &SqliteRow) -> Result<M
         parts.push(row.number(column)?.to_be_bytes().to_vec());
     }
     parts.push(row.bytes("manifest")?);
-    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
     Ok(row_mac(key, project, Listed::Service, &parts))
 }
 

@@ -239,7 +239,7 @@ async fn swapped_replayed_and_removed_rows_are_named() {
         store.close().await;
 
         let store = Store::open(kept.place.options()).await.unwrap();
-        store.accept(&kept.place.anchor(), "operator").await.unwrap();
+        store.accept(&kept.place.anchor()).await.unwrap();
         // A chain of rows that was broken stays so: nobody can write its rows again.
         let left = kept.examined(what, true).await;
         assert!(left.iter().all(|line| line.starts_with("audit row")), "{what}: {left:?}");
@@ -310,7 +310,7 @@ async fn an_old_database_put_back_is_refused_by_name_and_can_be_accepted() {
     let anchor = kept.place.anchor();
     let accepting = || async {
         let store = Store::open_to_accept(kept.place.options()).await.unwrap();
-        store.accept(&anchor, "operator").await.unwrap()
+        store.accept(&anchor).await.unwrap()
     };
     assert_eq!(accepting().await, []);
     Store::open(kept.place.options()).await.unwrap().close().await;

@@ -27,7 +27,7 @@ async fn everything_is_under_the_new_key_and_nothing_under_the_old_one() {
     // Both keys are readable, and the database says which seals.
     let store = Store::open(options(&place, &["new", "key"])).await.unwrap();
     assert_ne!(store.root_key_id(), new.id());
-    let (store, rewrapped) = store.put_under(new.id(), "operator").await.unwrap();
+    let (store, rewrapped) = store.put_under(new.id()).await.unwrap();
     assert_eq!((rewrapped, store.root_key_id()), (1, new.id()));
     let mut tx = store.write("test").await.unwrap();
     tx.create_project("made after").await.unwrap();
@@ -50,9 +50,9 @@ async fn everything_is_under_the_new_key_and_nothing_under_the_old_one() {
     RootKey::generate().save_new(&place.dir.path().join("third"), None).unwrap();
     let third = RootKey::load(&place.dir.path().join("third")).unwrap().id();
     let store = Store::open(options(&place, &["new", "third"])).await.unwrap();
-    let (store, rewrapped) = store.put_under(third, "operator").await.unwrap();
+    let (store, rewrapped) = store.put_under(third).await.unwrap();
     assert_eq!(rewrapped, 2);
-    let (store, rewrapped) = store.put_under(third, "operator").await.unwrap();
+    let (store, rewrapped) = store.put_under(third).await.unwrap();
     assert_eq!(rewrapped, 0);
     let mut tx = store.write("test").await.unwrap();
     let found = tx.secret(project, secret.id).await.unwrap().unwrap();

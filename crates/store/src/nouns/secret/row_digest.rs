@@ -82,7 +82,6 @@ impl Tx {
             parts.push(version.number("created_at")?.to_be_bytes().to_vec());
             parts.push(version.text("created_by")?.into_bytes());
         }
-        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         Ok((row_mac(key, project, Listed::Secret, &parts), row.maybe_bytes("mac")?.unwrap_or_default()))
     }
 
