@@ -178,6 +178,17 @@ mod tests {
         }
     }
 
+    /// `99999998E+99` is one that a reader in a hurry gets wrong by its last bit.
+    #[test]
+    fn a_number_passes_through_as_it_is() {
+        for number in ["99999998E+99", "0.1", "-0.0", "1.7976931348623157e308", "5e-324", "18446744073709551615"] {
+            let header = format!("{{\"n\":{number}}}");
+            let sent = [&(header.len() as u64).to_be_bytes(), header.as_bytes()].concat();
+            let value = Payload::unpack(&sent).unwrap().header["n"].as_f64().unwrap();
+            assert_eq!(value.to_bits(), number.parse::<f64>().unwrap().to_bits(), "{number}");
+        }
+    }
+
     #[test]
     fn contents_have_the_clients_shapes() {
         let shape = |content: Content| Value::Object(content.into_payload().header);
