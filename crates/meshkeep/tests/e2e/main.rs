@@ -34,3 +34,4 @@ mod server;
 mod soak;
 mod studio;
 mod survival;
+mod upgrade;

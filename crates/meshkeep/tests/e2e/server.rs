@@ -24,6 +24,8 @@ pub struct Server {
     pub environment: Vec<(String, String)>,
     /// What it is started with.
     pub umask: &'static str,
+    /// Another release than the one under test, where that is wanted.
+    pub release: PathBuf,
     listen: String,
     key: String,
     project: String,
@@ -55,18 +57,31 @@ impl Server {
     /// Initialised and serving, with all that it keeps on this disk.
     pub fn on(disk: &Disk) -> Self {
         let dir = tempfile::tempdir_in(disk.path()).expect("the disk can be written");
-        let mut server = Self::made(dir, "127.0.0.1:0", &[], Vec::new());
+        let mut server = Self::made(program(), dir, "127.0.0.1:0", &[], Vec::new());
+        server.start();
+        server
+    }
+
+    /// Of an earlier release: initialised and serving, and used with its own command line.
+    pub fn of(release: PathBuf) -> Self {
+        let mut server = Self::made(release, temporary(), "127.0.0.1:0", &[], Vec::new());
         server.start();
         server
     }
 
     /// Made with these arguments of `init`, and not serving yet.
     pub fn initialised(listen: &str, arguments: &[&str], environment: Vec<(String, String)>) -> Self {
-        Self::made(tempfile::tempdir().expect("a temporary directory can be made"), listen, arguments, environment)
+        Self::made(program(), temporary(), listen, arguments, environment)
     }
 
-    fn made(dir: TempDir, listen: &str, arguments: &[&str], environment: Vec<(String, String)>) -> Self {
-        let mut init = Command::new(program());
+    fn made(
+        release: PathBuf,
+        dir: TempDir,
+        listen: &str,
+        arguments: &[&str],
+        environment: Vec<(String, String)>,
+    ) -> Self {
+        let mut init = Command::new(&release);
         init.current_dir(dir.path()).args(["init", "--data-dir", "data", "--json"]).args(arguments);
         init.envs(environment.iter().map(|(name, value)| (name, value)));
         let output = run(&mut init, "");
@@ -77,6 +92,7 @@ impl Server {
             arguments: Vec::new(),
             environment,
             umask: "022",
+            release,
             listen: listen.to_owned(),
             key: made["api_key"].as_str().expect("a key").to_owned(),
             project: made["project_id"].as_str().expect("a project").to_owned(),
@@ -109,7 +125,7 @@ impl Server {
 
     fn serve(&self) -> Command {
         let mut serve = Command::new("sh");
-        serve.args(["-c", "umask \"$0\"; exec \"$@\" >>printed", self.umask, program()]);
+        serve.args(["-c", "umask \"$0\"; exec \"$@\" >>printed", self.umask]).arg(&self.release);
         serve.current_dir(self.dir.path()).args(["serve", "--data-dir", "data", "--listen", &self.listen]);
         serve.args(["--insecure-registry", &self.registry.host]).args(&self.arguments);
         serve.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -118,7 +134,7 @@ impl Server {
 
     /// A command of the operator, beside the data directory.
     pub fn operator(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(&self.release);
         command.current_dir(self.dir.path()).args(arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
@@ -230,7 +246,7 @@ impl Server {
 
     /// The command line, with this server in its environment.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(&self.release);
         command.env_clear().env("MESHAGENT_API_URL", &self.url).env("MESHAGENT_API_KEY", &self.key).args(arguments);
         command
     }
@@ -364,8 +380,13 @@ pub fn id(value: &Value) -> String {
     value["id"].as_str().unwrap_or_else(|| panic!("no id: {value}")).to_owned()
 }
 
-fn program() -> &'static str {
-    env!("CARGO_BIN_EXE_meshkeep")
+/// The release under test.
+pub fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_meshkeep"))
+}
+
+fn temporary() -> TempDir {
+    tempfile::tempdir().expect("a temporary directory can be made")
 }
 
 /// The workload of a service in a session's JSON.
