@@ -10,7 +10,7 @@ use meshkeep_core::{
     secret::{self, Entries, PullCredential, REDACTED, SecretKind},
     wire::SecretWrite,
 };
-use meshkeep_image::RegistryHost;
+use meshkeep_image::PullScope;
 use zeroize::Zeroizing;
 
 /// A write that was checked, `[redacted]` not yet resolved.
@@ -150,8 +150,10 @@ fn check_docker(entries: &Entries) -> Result<(), Refusal> {
             return Err(Refusal::invalid(&format!("data.{member}"), "is empty"));
         }
     }
-    RegistryHost::from_server(entries["server"].expose()).map_err(|why| {
-        Refusal::invalid("data.server", why).hint("give the registry alone, such as registry.example.com or docker.io")
+    PullScope::of_server(entries["server"].expose()).map_err(|why| {
+        Refusal::invalid("data.server", why).hint(
+            "give the registry, such as registry.example.com or docker.io, or with it the path of the images it is for",
+        )
     })?;
     if entries["username"].expose().contains(':') {
         return Err(Refusal::invalid(

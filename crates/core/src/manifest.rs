@@ -29,6 +29,11 @@ pub const MEMORY: &str = "meshkeep.memory";
 pub const PIDS: &str = "meshkeep.pids";
 /// The annotation that keeps secrets at a version: `ID=VERSION`, several with commas. Others follow the newest.
 pub const VERSIONS: &str = "meshkeep.versions";
+/// The annotation that names further pull secrets, by id, several with commas. Of these and `container.pull_secret`, an image
+/// is fetched with the one whose server names the longest part of its path.
+pub const PULL_SECRETS: &str = "meshkeep.pull_secrets";
+/// Pull secrets of a service at most.
+pub const MAX_PULL_SECRETS: usize = 16;
 /// What [`CAPABILITIES`] may list.
 pub const KNOWN_CAPABILITIES: [&str; 5] = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "SETUID", "SETGID"];
 /// Bytes of a manifest's text at most.
@@ -41,8 +46,8 @@ pub struct Checked {
     pub name: ServiceName,
     /// Bound secret keys, in order.
     pub secrets: Vec<SecretId>,
-    /// The pull secret.
-    pub pull_secret: Option<SecretId>,
+    /// Pull secrets: `container.pull_secret`, then those of [`PULL_SECRETS`].
+    pub pull_secrets: Vec<SecretId>,
     /// The command in words.
     pub command: Option<Vec<String>>,
     /// Plain variables.
@@ -150,7 +155,7 @@ pub fn check(spec: &ServiceSpec) -> Result<Checked, Refusal> {
     let mut checked = Checked {
         name,
         secrets: Vec::new(),
-        pull_secret: None,
+        pull_secrets: Vec::new(),
         command: None,
         environment: Vec::new(),
         sealed: sealed_names(spec).filter_map(|name| name.parse().ok()).collect(),
@@ -170,7 +175,8 @@ pub fn check(spec: &ServiceSpec) -> Result<Checked, Refusal> {
     if let Some(container) = &spec.container {
         check_container(container, &mut checked)?;
     }
-    let bound = |id| checked.secrets.contains(id) || checked.pull_secret.as_ref() == Some(id);
+    checked.pull_secrets = pull_secrets(spec)?;
+    let bound = |id| checked.secrets.contains(id) || checked.pull_secrets.contains(id);
     if let Some(id) = checked.versions.keys().find(|id| !bound(id)) {
         return Err(version_field(format!("names {id}, which this service does not bind")));
     }
@@ -231,10 +237,40 @@ fn check_container(container: &ContainerSpec, checked: &mut Checked) -> Result<(
         }
         checked.secrets.push(id);
     }
-    if let Some(id) = container.pull_secret.as_deref() {
-        checked.pull_secret = Some(secret_id("container.pull_secret", id)?);
-    }
     Ok(())
+}
+
+/// Where the manifest names the pull secret of this place.
+#[must_use]
+pub fn pull_secret_field(position: usize) -> String {
+    if position == 0 { "container.pull_secret".to_owned() } else { format!("metadata.annotations.{PULL_SECRETS}") }
+}
+
+/// Further ones only beside a first, which every client shows.
+fn pull_secrets(spec: &ServiceSpec) -> Result<Vec<SecretId>, Refusal> {
+    let first = spec.container.as_ref().and_then(|container| container.pull_secret.as_deref());
+    let further = spec.metadata.annotations.get(PULL_SECRETS).map_or("", String::as_str);
+    let further: Vec<&str> = further.split(',').map(str::trim).filter(|id| !id.is_empty()).collect();
+    if first.is_none() && !further.is_empty() {
+        return Err(Refusal::invalid(
+            &pull_secret_field(1),
+            "names pull secrets, and `container.pull_secret` names none",
+        )
+        .hint("name the first one in `container.pull_secret`"));
+    }
+    let mut found = Vec::new();
+    for (position, id) in first.into_iter().chain(further).enumerate() {
+        let field = pull_secret_field(position);
+        let id = secret_id(&field, id)?;
+        if found.contains(&id) {
+            return Err(Refusal::invalid(&field, format!("names {id} twice")));
+        }
+        if position == MAX_PULL_SECRETS {
+            return Err(Refusal::invalid(&field, format!("makes more than {MAX_PULL_SECRETS} pull secrets")));
+        }
+        found.push(id);
+    }
+    Ok(found)
 }
 
 fn check_environment(container: &ContainerSpec, checked: &mut Checked) -> Result<(), Refusal> {
@@ -459,6 +495,34 @@ mod tests {
         }
         let other = ID.replace("0198", "0199");
         assert!(with(&format!("{other}=1")).unwrap_err().contains("does not bind"));
+    }
+
+    #[test]
+    fn further_pull_secrets_stand_behind_the_first() {
+        const ID: &str = "0198c2f4-8d02-7000-8c2b-4a1d6f0b7e11";
+        let (second, third) = (ID.replace("8d02", "8d03"), ID.replace("8d02", "8d04"));
+        let with = |first: &str, further: &str| {
+            let line = format!("  annotations:\n    {PULL_SECRETS}: '{further}'\n");
+            let container = format!("container:\n  {first}\n");
+            let text = WEATHER.replace("  annotations:\n", &line).replace("container:\n", &container);
+            let spec: ServiceSpec = from_yaml(&text).unwrap();
+            check(&spec).map(|checked| checked.pull_secrets).map_err(|refusal| (refusal.field, refusal.message))
+        };
+        let first = format!("pull_secret: {ID}");
+        let ids = |ids: &[&str]| ids.iter().map(|id| id.parse().unwrap()).collect::<Vec<SecretId>>();
+        assert_eq!(with(&first, &format!("{second}, {third},")).unwrap(), ids(&[ID, &second, &third]));
+        assert_eq!(with(&first, "").unwrap(), ids(&[ID]));
+        let many =
+            (0..MAX_PULL_SECRETS).map(|n| ID.replace("8d02", &format!("9d{n:02}"))).collect::<Vec<_>>().join(",");
+        for (first, further, word) in [
+            ("", second.as_str(), "names none"),
+            (&first, ID, "twice"),
+            (&first, "x", "id"),
+            (&first, &many, "more than 16"),
+        ] {
+            let (field, message) = with(first, further).unwrap_err();
+            assert!(field.ends_with(PULL_SECRETS) && message.contains(word), "{field}: {message}");
+        }
     }
 
     #[test]

@@ -14,7 +14,9 @@ use zeroize::Zeroizing;
 use crate::{
     error::ImageError,
     host::RegistryHost,
+    reference::Reference,
     remote_text::{Hidden, RemoteText},
+    scope::PullScope,
     settings::{RegistrySettings, named_token_service},
 };
 
@@ -27,7 +29,7 @@ pub(crate) fn registry_base(registry: &RegistryHost, settings: &RegistrySettings
     Url::parse(&format!("{scheme}://{}/", registry.api_authority())).expect("a RegistryHost is a URL's authority")
 }
 
-/// A credential that may be used on one registry.
+/// A credential that may be used for one image on its registry.
 pub(crate) struct Grant<'a> {
     base: Url,
     credential: &'a PullCredential,
@@ -35,15 +37,15 @@ pub(crate) struct Grant<'a> {
 
 impl<'a> Grant<'a> {
     /// # Errors
-    /// The credential is for another registry, or cannot be sent at all.
+    /// The credential is for another registry or another path of it, or cannot be sent at all.
     pub fn new(
-        registry: &RegistryHost,
+        image: &Reference,
         settings: &RegistrySettings,
         credential: &'a PullCredential,
     ) -> Result<Self, ImageError> {
-        let credential_for = RegistryHost::from_server(&credential.server).map_err(ImageError::BadServer)?;
-        if credential_for != *registry {
-            return Err(ImageError::WrongRegistry { credential_for, image_on: registry.clone() });
+        let scope = PullScope::of_server(&credential.server).map_err(ImageError::BadServer)?;
+        if !scope.opens(image) {
+            return Err(ImageError::WrongRegistry { opened: vec![scope], image: image.to_string() });
         }
         if credential.username.expose().contains([':', '\0', '\r', '\n']) {
             return Err(ImageError::UnusableCredential("its user name holds a colon or a line end"));
@@ -51,7 +53,7 @@ impl<'a> Grant<'a> {
         if credential.username.is_empty() && credential.password.is_empty() {
             return Err(ImageError::UnusableCredential("it is empty"));
         }
-        Ok(Self { base: registry_base(registry, settings), credential })
+        Ok(Self { base: registry_base(image.registry(), settings), credential })
     }
 
     /// The credential, to keep it out of texts.
@@ -202,6 +204,10 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn image(text: &str) -> Reference {
+        text.parse().unwrap()
+    }
+
     fn settings(of: &str, section: HostSettings) -> RegistrySettings {
         RegistrySettings { hosts: [(host(of), section)].into(), ..RegistrySettings::default() }
     }
@@ -281,7 +287,7 @@ mod tests {
     fn the_password_is_for_the_registrys_origin_only() {
         let plain = RegistrySettings::default();
         let credential = credential("https://registry.example.com/v2/");
-        let grant = Grant::new(&host("registry.example.com"), &plain, &credential).unwrap();
+        let grant = Grant::new(&image("registry.example.com/a"), &plain, &credential).unwrap();
         let url = |text: &str| Url::parse(text).unwrap();
         let header = grant.for_registry(&url("https://registry.example.com/v2/a/manifests/b")).unwrap();
         assert!(header.is_sensitive());
@@ -294,7 +300,21 @@ mod tests {
         ] {
             assert!(grant.for_registry(&url(other)).is_none(), "{other}");
         }
-        assert!(matches!(Grant::new(&host("docker.io"), &plain, &credential), Err(ImageError::WrongRegistry { .. })));
+        for other in ["docker.io/a", "registry.example.com:444/a"] {
+            let refused = Grant::new(&image(other), &plain, &credential);
+            assert!(matches!(refused, Err(ImageError::WrongRegistry { .. })), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_credential_for_a_path_opens_nothing_beside_it() {
+        let plain = RegistrySettings::default();
+        let of_team = credential("registry.example.com/team");
+        assert!(Grant::new(&image("registry.example.com/team/app"), &plain, &of_team).is_ok());
+        for other in ["registry.example.com/teams/app", "registry.example.com/app", "registry.example.com/app/team"] {
+            let refused = Grant::new(&image(other), &plain, &of_team);
+            assert!(matches!(refused, Err(ImageError::WrongRegistry { .. })), "{other}");
+        }
     }
 
     proptest! {
@@ -315,7 +335,8 @@ mod tests {
         /// A credential is usable on its own registry and on no other.
         #[test]
         fn a_credential_opens_its_own_registry_only(server in "[a-z]{1,3}\\.[a-z]{2}(:[1-9][0-9])?", registry in "[a-z]{1,3}\\.[a-z]{2}(:[1-9][0-9])?") {
-            let granted = Grant::new(&host(&registry), &RegistrySettings::default(), &credential(&server)).is_ok();
+            let image = image(&format!("{registry}/a"));
+            let granted = Grant::new(&image, &RegistrySettings::default(), &credential(&server)).is_ok();
             prop_assert_eq!(granted, host(&server) == host(&registry));
         }
     }

@@ -12,6 +12,7 @@ use crate::{
     manifest::ManifestFault,
     reference::BadReference,
     remote_text::RemoteText,
+    scope::PullScope,
 };
 
 /// Why an image was not fetched.
@@ -62,13 +63,13 @@ pub enum ImageError {
         /// When it answers again, if it said so.
         reset: Option<Timestamp>,
     },
-    /// The pull secret names another registry.
-    #[error("the pull secret is for {credential_for}, but the image is on {image_on}")]
+    /// The pull secrets name other registries, or other paths.
+    #[error("{}, but the image is {image}", stated(opened))]
     WrongRegistry {
-        /// The registry that the pull secret names.
-        credential_for: RegistryHost,
-        /// The registry of the image.
-        image_on: RegistryHost,
+        /// What the pull secrets open.
+        opened: Vec<PullScope>,
+        /// The image.
+        image: String,
     },
     /// The pull secret's server is no registry.
     #[error("the pull secret's server {0}")]
@@ -222,6 +223,17 @@ pub enum ImageError {
     },
 }
 
+/// What the pull secrets are for, in words.
+fn stated(opened: &[PullScope]) -> String {
+    match opened {
+        [one] => format!("the pull secret is for {one}"),
+        several => {
+            let several: Vec<_> = several.iter().map(PullScope::to_string).collect();
+            format!("the pull secrets are for {}", several.join(", "))
+        }
+    }
+}
+
 impl ImageError {
     /// A stable word for programs.
     #[must_use]
@@ -282,7 +294,9 @@ impl ImageError {
             Self::CredentialExpired { .. } => "get a new password or token and update the pull secret",
             Self::NotFoundOrNoPermission { .. } => "check the name and the tag, and that the credential may pull it",
             Self::RateLimited { .. } => "wait until then, or use a pull secret with a higher limit",
-            Self::WrongRegistry { image_on, .. } => return format!("bind a pull secret whose server is {image_on}"),
+            Self::WrongRegistry { .. } => {
+                "bind a pull secret whose server is the image's registry, or the beginning of its path there"
+            }
             Self::BadServer(_) => "write the server as registry.example.com or registry.example.com:5000",
             Self::BadSettings { .. } => "write it as auth.example.com or auth.example.com:5001",
             Self::UnusableCredential(_) => "update the pull secret",

@@ -21,6 +21,9 @@ pub enum BadHost {
     /// The port is no number from 1 to 65535.
     #[error("has a port that is not a number from 1 to 65535")]
     Port,
+    /// A path that no image has.
+    #[error("has a path that is no beginning of an image's path (such as registry.example.com/acme)")]
+    Path,
     /// `user@host`: a credential has its own fields.
     #[error("holds a user name: give user name and password in their own fields")]
     UserInfo,

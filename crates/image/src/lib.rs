@@ -24,6 +24,7 @@ mod records;
 mod reference;
 mod registry;
 mod remote_text;
+mod scope;
 mod settings;
 mod store;
 #[cfg(any(test, feature = "testing"))]
@@ -39,4 +40,5 @@ pub use manifest::ManifestFault;
 pub use records::Collected;
 pub use reference::{BadReference, Reference};
 pub use remote_text::RemoteText;
+pub use scope::{Chosen, PullScope, choose, choose_opening};
 pub use settings::{HostSettings, RegistrySettings};

@@ -159,11 +159,12 @@ fn check_repository(path: &str, repository: &str) -> Result<(), BadReference> {
     if repository.len() > MAX_REPOSITORY {
         return Err(BadReference::TooLong(MAX_REPOSITORY));
     }
-    if !path.is_empty() && repository.split('/').all(is_path_component) {
-        Ok(())
-    } else {
-        Err(BadReference::Repository)
-    }
+    if !path.is_empty() && is_path(repository) { Ok(()) } else { Err(BadReference::Repository) }
+}
+
+/// Whether the text may stand in an image's path.
+pub(crate) fn is_path(text: &str) -> bool {
+    text.split('/').all(is_path_component)
 }
 
 /// Lower-case alphanumeric runs, separated by one '.', one or two '_', or any number of '-'.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use meshkeep_core::{Refusal, Timestamp, secret::PullCredential, service::ServiceSpec};
 use meshkeep_engine::Observed;
-use meshkeep_image::{Image, ImageError, Progress, Reference, RegistryHost};
+use meshkeep_image::{ImageError, Progress, choose, choose_opening};
 use meshkeep_store::{StoreError, WorkloadUpdate};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -53,57 +53,58 @@ impl Context {
         self.observations.borrow().get(&launch.id).cloned()
     }
 
-    /// Proves with the recipe's pull secret that its images may be had, and makes their layers present.
+    /// Proves with the recipe's pull secrets that its images may be had, and makes their layers present.
     ///
     /// # Errors
     /// In the image's words; none names a value.
     pub(crate) async fn fetch(&self, recipe: &Recipe, progress: Arc<dyn Progress>) -> Result<Fetched, Refusal> {
-        let credential = self.credential(recipe).await?;
-        self.fetch_with(&recipe.spec, credential.as_ref(), progress).await
+        let credentials = self.credentials(recipe).await?;
+        self.fetch_with(&recipe.spec, &credentials, progress).await
     }
 
-    /// The same with another credential. An image that is mounted from a registry that it does not name is fetched
-    /// without any.
+    /// The same with other credentials. Of several, the one whose server names the longest part of an image's path; an
+    /// image that is mounted, and that none of them is for, is fetched without any.
     pub(crate) async fn fetch_with(
         &self,
         spec: &ServiceSpec,
-        credential: Option<&PullCredential>,
+        credentials: &[PullCredential],
         progress: Arc<dyn Progress>,
     ) -> Result<Fetched, Refusal> {
         let Some(container) = &spec.container else {
             return Err(Refusal::invalid("container", "is missing"));
         };
-        let image = self.fetch_one(&container.image, credential, Arc::clone(&progress)).await?;
-        let server = credential.and_then(|credential| credential.server.parse::<RegistryHost>().ok());
+        let images = &self.parts.images;
+        let said = |error: ImageError| error.refusal();
+        let reference = container.image.parse().map_err(|why| said(ImageError::Reference(why)))?;
+        let opened = choose_opening(&reference, credentials).map_err(said)?;
+        let credential = opened.as_ref().map(|chosen| &credentials[chosen.position]);
+        let image = images.fetch(&reference, credential, Arc::clone(&progress)).await.map_err(said)?;
         let mut mounted = Vec::new();
         for mount in container.storage.iter().flat_map(|storage| &storage.images) {
-            let reference: Reference = mount.image.parse().map_err(|why| ImageError::Reference(why).refusal())?;
-            let fitting = credential.filter(|_| server.as_ref() == Some(reference.registry()));
-            mounted.push(self.fetch_one(&mount.image, fitting, Arc::clone(&progress)).await?);
+            let reference = mount.image.parse().map_err(|why| said(ImageError::Reference(why)))?;
+            let chosen = choose(&reference, credentials).map_err(said)?;
+            let credential = chosen.map(|chosen| &credentials[chosen.position]);
+            mounted.push(images.fetch(&reference, credential, Arc::clone(&progress)).await.map_err(said)?);
         }
-        Ok(Fetched { image, mounted })
+        Ok(Fetched { image, mounted, opened: opened.map(Into::into) })
     }
 
-    async fn fetch_one(
-        &self,
-        image: &str,
-        credential: Option<&PullCredential>,
-        progress: Arc<dyn Progress>,
-    ) -> Result<Image, Refusal> {
-        let reference: Reference = image.parse().map_err(|why| ImageError::Reference(why).refusal())?;
-        self.parts.images.fetch(&reference, credential, progress).await.map_err(|error| error.refusal())
-    }
-
-    /// What the recipe's pull secret holds.
+    /// What the recipe's pull secrets hold.
     ///
     /// # Errors
-    /// When it was deleted, or the store refuses.
-    pub(crate) async fn credential(&self, recipe: &Recipe) -> Result<Option<PullCredential>, Refusal> {
-        let Some(secret) = &recipe.pull_secret else { return Ok(None) };
-        let mut tx = self.parts.store.read("open pull secret").await.map_err(refused)?;
-        let opened = tx.open_secret(secret.project, secret.id, secret.version).await.map_err(refused)?;
-        let entries = opened.ok_or_else(|| deleted(&format!("the pull secret {} ({})", secret.name, secret.id)))?;
-        secret_input::pull_credential(entries, &secret.name).map(Some)
+    /// When one was deleted, or the store refuses.
+    pub(crate) async fn credentials(&self, recipe: &Recipe) -> Result<Vec<PullCredential>, Refusal> {
+        let mut credentials = Vec::with_capacity(recipe.pull_secrets.len());
+        if recipe.pull_secrets.is_empty() {
+            return Ok(credentials);
+        }
+        let mut tx = self.parts.store.read("open pull secrets").await.map_err(refused)?;
+        for secret in &recipe.pull_secrets {
+            let opened = tx.open_secret(secret.project, secret.id, secret.version).await.map_err(refused)?;
+            let entries = opened.ok_or_else(|| deleted(&format!("the pull secret {} ({})", secret.name, secret.id)))?;
+            credentials.push(secret_input::pull_credential(entries, &secret.name)?);
+        }
+        Ok(credentials)
     }
 
     /// Records where a workload is, with what happened. A store that refuses is logged: the next record, or the next
@@ -150,7 +151,7 @@ impl Context {
             asked: None, // likewise
             spec: launch.recipe.spec.clone(),
             secrets: launch.recipe.secrets.clone(),
-            pull_secret: launch.recipe.pull_secret.clone(),
+            pull_secrets: launch.recipe.pull_secrets.clone(),
             state: launch.state.clone(),
             image: launch.image.as_ref().map(written),
             attempt: launch.attempt,

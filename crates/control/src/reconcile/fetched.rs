@@ -1,10 +1,10 @@
 //! What a launch needs of registries: the service's image, and the images that it mounts.
 
 use meshkeep_core::service::ServiceSpec;
-use meshkeep_image::{Image, Reference};
+use meshkeep_image::{Chosen, Image, Reference};
 use serde::{Deserialize, Serialize};
 
-/// Proven and fetched with one launch's own pull secret.
+/// Proven and fetched with one launch's own pull secrets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Fetched {
     /// The service's own.
@@ -13,6 +13,24 @@ pub(crate) struct Fetched {
     /// Those of `container.storage.images`, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) mounted: Vec<Image>,
+    /// Which of the pull secrets opened the service's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) opened: Option<Opened>,
+}
+
+/// A pull secret that was chosen, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Opened {
+    /// Its place among the workload's.
+    pub(crate) position: usize,
+    /// The registry, and the part of the path, that it is for.
+    pub(crate) scope: String,
+}
+
+impl From<Chosen> for Opened {
+    fn from(Chosen { position, scope }: Chosen) -> Self {
+        Self { position, scope: scope.to_string() }
+    }
 }
 
 impl Fetched {

@@ -75,7 +75,7 @@ impl Launch {
             service: workload.service,
             service_name: workload.service_name,
             asked: workload.asked,
-            recipe: Recipe { spec: workload.spec, secrets: workload.secrets, pull_secret: workload.pull_secret },
+            recipe: Recipe { spec: workload.spec, secrets: workload.secrets, pull_secrets: workload.pull_secrets },
             image,
             state: workload.state,
             attempt: workload.attempt,
@@ -96,7 +96,7 @@ impl Launch {
     /// # Errors
     /// When the recorded manifest is none for this version of meshkeep.
     pub(crate) fn workload(&self, fetched: Fetched, peers: &[Peer], defaults: Limits) -> Result<Workload, Refusal> {
-        let Fetched { image, mounted } = fetched;
+        let Fetched { image, mounted, .. } = fetched;
         let checked = manifest::check(&self.recipe.spec)?;
         let mounts = self.mounts(checked.mounts, mounted)?;
         let container = self.recipe.spec.container.as_ref();

@@ -19,7 +19,7 @@ use meshkeep_image::{Digest, LayerProgress, Progress};
 use meshkeep_store as store;
 use tokio::sync::watch;
 
-use super::Launch;
+use super::{Fetched, Launch, Opened};
 
 /// The newest word on one workload.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub(crate) struct LiveWorkload {
     pub(crate) started_at: Option<Timestamp>,
     /// What was proven for it.
     pub(crate) image_digest: Option<Digest>,
+    /// Which pull secret it was proven with.
+    pub(crate) opened: Option<Opened>,
     /// Layers, while pulling.
     pub(crate) progress: Vec<wire::LayerProgress>,
     /// When a crashed one is started again.
@@ -50,7 +52,8 @@ pub(crate) struct LiveWorkload {
 
 impl LiveWorkload {
     /// What is recorded, for a workload of which nothing newer is known.
-    pub(crate) fn recorded(workload: &store::Workload, state: WorkloadState, image_digest: Option<Digest>) -> Self {
+    pub(crate) fn recorded(workload: &store::Workload, state: WorkloadState) -> Self {
+        let image = workload.image.as_deref().and_then(|text| serde_json::from_str::<Fetched>(text).ok());
         Self {
             session: workload.session,
             service: workload.service,
@@ -59,7 +62,8 @@ impl LiveWorkload {
             restarts: workload.restarts,
             exit_code: workload.exit_code,
             started_at: workload.started_at,
-            image_digest,
+            image_digest: image.as_ref().map(|fetched| fetched.image.digest.clone()),
+            opened: image.and_then(|fetched| fetched.opened),
             progress: Vec::new(),
             restart_at: None,
             last_reason: None,
@@ -162,6 +166,7 @@ impl Live {
             exit_code: launch.exit_code,
             started_at: launch.started_at,
             image_digest: launch.image.as_ref().map(|fetched| fetched.image.digest.clone()),
+            opened: launch.image.as_ref().and_then(|fetched| fetched.opened.clone()),
             progress: Vec::new(),
             restart_at,
             last_reason,

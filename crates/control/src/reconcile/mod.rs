@@ -24,7 +24,7 @@ pub(crate) use collect::collect;
 pub(crate) use context::Context;
 pub(crate) use driver::{GRACE, Relaunch};
 pub(crate) use drivers::{Drivers, ending};
-pub(crate) use fetched::Fetched;
+pub(crate) use fetched::{Fetched, Opened};
 pub(crate) use launch::Launch;
 pub(crate) use live::{Live, LiveWorkload};
 pub(crate) use observer::Observer;

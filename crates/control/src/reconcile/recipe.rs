@@ -18,8 +18,8 @@ pub(crate) struct Recipe {
     pub(crate) spec: ServiceSpec,
     /// The secret keys, in the order they are bound.
     pub(crate) secrets: Vec<SecretRef>,
-    /// The pull secret.
-    pub(crate) pull_secret: Option<SecretRef>,
+    /// The pull secrets, in the order they are named.
+    pub(crate) pull_secrets: Vec<SecretRef>,
 }
 
 impl Recipe {
@@ -40,7 +40,7 @@ impl Recipe {
             asked: None,
             spec: self.spec,
             secrets: self.secrets,
-            pull_secret: self.pull_secret,
+            pull_secrets: self.pull_secrets,
             state: missing.map_or(WorkloadState::Pending, |reason| WorkloadState::Failed { reason }),
             image: None,
             attempt: 0,
@@ -60,30 +60,24 @@ impl Recipe {
         project: ProjectId,
         spec: ServiceSpec,
     ) -> Result<(Self, Option<Refusal>), StoreError> {
-        let mut recipe = Self { spec, secrets: Vec::new(), pull_secret: None };
+        let mut recipe = Self { spec, secrets: Vec::new(), pull_secrets: Vec::new() };
         let checked = match manifest::check(&recipe.spec) {
             Ok(checked) => checked,
             Err(refusal) => return Ok((recipe, Some(refusal))),
         };
+        let secrets = checked.secrets.iter().enumerate().map(|(n, id)| (format!("container.secrets[{n}]"), id));
+        let pulls = checked.pull_secrets.iter().enumerate().map(|(n, id)| (manifest::pull_secret_field(n), id));
         let mut missing = None;
-        for (position, &id) in checked.secrets.iter().enumerate() {
-            let place = || format!("`container.secrets[{position}]` names {id}, which");
-            match wanted(tx, project, &checked, id).await {
-                Ok(Some(found)) => recipe.secrets.push(found),
-                Ok(None) => drop(missing.get_or_insert_with(|| deleted(&place()))),
-                // Of one service: the others start.
-                Err(error @ StoreError::Damaged { .. }) => drop(missing.get_or_insert_with(|| damaged(&error))),
-                Err(error) => return Err(error),
-            }
-        }
-        if let Some(id) = checked.pull_secret {
-            match wanted(tx, project, &checked, id).await {
-                Ok(Some(found)) => recipe.pull_secret = Some(found),
-                Ok(None) => {
-                    missing.get_or_insert_with(|| deleted(&format!("`container.pull_secret` names {id}, which")));
+        for (named, into) in [(secrets.collect(), &mut recipe.secrets), (pulls.collect(), &mut recipe.pull_secrets)] {
+            let named: Vec<(String, &SecretId)> = named;
+            for (field, &id) in named {
+                match wanted(tx, project, &checked, id).await {
+                    Ok(Some(found)) => into.push(found),
+                    Ok(None) => drop(missing.get_or_insert_with(|| deleted(&format!("`{field}` names {id}, which")))),
+                    // Of one service: the others start.
+                    Err(error @ StoreError::Damaged { .. }) => drop(missing.get_or_insert_with(|| damaged(&error))),
+                    Err(error) => return Err(error),
                 }
-                Err(error @ StoreError::Damaged { .. }) => drop(missing.get_or_insert_with(|| damaged(&error))),
-                Err(error) => return Err(error),
             }
         }
         Ok((recipe, missing))

@@ -152,7 +152,7 @@ impl Member {
         let image = spec.container.as_ref().map_or("", |container| container.image.as_str());
         let reference: Reference = image.parse().map_err(|why| ImageError::Reference(why).refusal())?;
         let credential = fitting(&reference, credentials);
-        self.control.context().fetch_with(spec, credential.as_ref(), Arc::new(Quiet)).await
+        self.control.context().fetch_with(spec, credential.as_slice(), Arc::new(Quiet)).await
     }
 
     async fn run_images(&self) -> Result<Vec<Image>, Refusal> {

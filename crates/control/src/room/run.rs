@@ -71,7 +71,7 @@ impl Member {
         let spec = self.spec(run)?;
         crate::ops::check_in_room(&spec)?;
         let image = self.fetched_for(&spec, &credentials).await?;
-        let recipe = Recipe { spec, secrets: Vec::new(), pull_secret: None };
+        let recipe = Recipe { spec, secrets: Vec::new(), pull_secrets: Vec::new() };
         let service = ServiceId::from_uuid(Uuid::now_v7());
         self.begin(service, recipe, image, true).await
     }

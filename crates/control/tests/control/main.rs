@@ -10,6 +10,7 @@ mod kill;
 mod launch;
 mod life;
 mod logs;
+mod pull_secrets;
 mod registry;
 mod rolling;
 mod rolling_meanwhile;

@@ -1,4 +1,5 @@
-//! A registry that has one small image under every name, for whoever brings its password, while it is not down.
+//! A registry that has one small image under every name, for whoever brings its password, while it is not down. What is below
+//! `others` has a password of its own.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,6 +11,9 @@ use serde_json::{Value, json};
 
 /// `robot:correct-horse` as it is sent.
 const BASIC: &str = "Basic cm9ib3Q6Y29ycmVjdC1ob3JzZQ==";
+
+/// `other:battery-staple`, which opens what is below `others` and nothing else.
+const OTHER: &str = "Basic b3RoZXI6YmF0dGVyeS1zdGFwbGU=";
 
 /// What it does with a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +67,11 @@ impl Registry {
         format!("{}/acme/private:1", self.host())
     }
 
+    /// An image that needs the other password.
+    pub fn of_others(&self) -> String {
+        format!("{}/others/private:1", self.host())
+    }
+
     /// An image for everybody.
     pub fn public(&self) -> String {
         format!("{}/acme/public:1", self.host())
@@ -73,6 +82,13 @@ impl Registry {
         RegistrySettings::new([(self.host().parse().unwrap(), section)].into())
     }
 
+    /// The path of each request that brought a proof, and whose it was.
+    pub fn proofs(&self) -> Vec<(String, String)> {
+        let user = |proof: &str| if proof == OTHER { "other" } else { "robot" }.to_owned();
+        let seen = self.server.seen().into_iter();
+        seen.filter_map(|seen| Some((seen.path.clone(), user(seen.authorization()?)))).collect()
+    }
+
     /// `METHOD path` of each request so far.
     pub fn requests(&self) -> Vec<String> {
         self.server.lines()
@@ -80,11 +96,13 @@ impl Registry {
 }
 
 fn serve(parts: &ImageParts, seen: &Seen) -> Answer {
-    let is_private = seen.path.contains("/private/");
-    match seen.authorization() {
-        None if is_private => return answer(401, &[("www-authenticate", "Basic realm=\"acme\"")], ""),
-        Some(BASIC) | None => {}
-        Some(_) => return answer(401, &[("www-authenticate", "Basic realm=\"acme\"")], ""),
+    let wanted = if seen.path.contains("/others/") { OTHER } else { BASIC };
+    let opens = match seen.authorization() {
+        None => !seen.path.contains("/private/"),
+        Some(proof) => proof == wanted,
+    };
+    if !opens {
+        return answer(401, &[("www-authenticate", "Basic realm=\"acme\"")], "");
     }
     let digest = parts.digest().to_string();
     let tail = seen.path.rsplit('/').next().unwrap_or_default();

@@ -87,9 +87,17 @@ impl World {
 
     /// A pull secret for the registry.
     pub async fn pull_secret(&self, password: &str) -> SecretId {
-        let data = json!({"server": self.registry.host(), "username": "robot", "password": password, "email": "x"});
+        let server = format!("http://{}/v2/", self.registry.host());
+        let data = json!({"server": server, "username": "robot", "password": password, "email": "x"});
         let write = write("acme-priv-registry", "docker", data);
         self.control.create_secret(&self.admin, self.project, write).await.unwrap().id
+    }
+
+    /// The pull secret of what the registry has below `others`.
+    pub async fn pull_secret_of_others(&self) -> SecretId {
+        let server = format!("http://{}/others/", self.registry.host());
+        let data = json!({"server": server, "username": "other", "password": "battery-staple"});
+        self.control.create_secret(&self.admin, self.project, write("others", "docker", data)).await.unwrap().id
     }
 
     /// A project service of the public image, with these members under `container`.

@@ -61,7 +61,7 @@ pub struct Workload {
     pub image_digest: Option<String>,
     /// Which versions its environment was made of.
     pub secrets: Vec<SecretUse>,
-    /// Which pull secret fetched its image.
+    /// Which pull secret fetched its image; until then, its first.
     pub pull_secret: Option<SecretUse>,
     /// When its process last started.
     pub started_at: Option<Timestamp>,
@@ -99,6 +99,9 @@ pub struct SecretUse {
     /// The newest version, when it is newer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub newest: Option<u32>,
+    /// Of a pull secret that an image was fetched with: the registry, and the part of the path, that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens: Option<String>,
 }
 
 /// Bytes of one layer.

@@ -11,6 +11,7 @@ use crate::{
     manifest::{self, MAX_LAYERS, Manifest, ManifestFault, NoChoice},
     reference::Reference,
     remote_text::Hidden,
+    scope::PullScope,
     settings::RegistrySettings,
 };
 
@@ -23,6 +24,9 @@ pub fn reference(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     if let Ok(host) = RegistryHost::from_server(text) {
         host_is_sound(&host);
+    }
+    if let Ok(scope) = PullScope::of_server(text) {
+        assert_eq!(PullScope::of_server(&scope.to_string()), Ok(scope));
     }
     let Ok(reference) = text.parse::<Reference>() else { return };
     assert_eq!(reference.as_written(), text);

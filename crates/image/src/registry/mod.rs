@@ -73,14 +73,14 @@ impl Registries {
     /// Access to one image with one service's credential.
     ///
     /// # Errors
-    /// The credential is for another registry.
+    /// The credential is for another registry, or another path of it.
     pub fn access<'a>(
         &'a self,
         reference: &'a Reference,
         credential: Option<&'a PullCredential>,
     ) -> Result<Access<'a>, ImageError> {
         let settings = self.dialer.settings();
-        let grant = credential.map(|one| Grant::new(reference.registry(), settings, one)).transpose()?;
+        let grant = credential.map(|one| Grant::new(reference, settings, one)).transpose()?;
         Ok(Access { registries: self, reference, grant, base: registry_base(reference.registry(), settings) })
     }
 }

@@ -278,8 +278,13 @@ impl Server {
 
     /// A pull secret for the registry; its id.
     pub fn pull_secret(&self, name: &str, password: &str) -> String {
-        let create = ["secret", "docker", "create", name, "--username", USER, "--password-stdin", "--server"];
-        id(&self.json(&[&create[..], &[&self.registry.host]].concat(), password))
+        self.pull_secret_for(name, password, &self.registry.host)
+    }
+
+    /// The same for another registry, or a part of one.
+    pub fn pull_secret_for(&self, name: &str, password: &str, server: &str) -> String {
+        let create = ["secret", "docker", "create", name, "--username", USER, "--password-stdin", "--server", server];
+        id(&self.json(&create, password))
     }
 
     /// The right one.
@@ -289,8 +294,15 @@ impl Server {
 
     /// A service with these lines under `container`; its id.
     pub fn service(&self, name: &str, container: &str) -> String {
+        self.service_of(name, "", container)
+    }
+
+    /// The same with more about it under `metadata`.
+    pub fn service_of(&self, name: &str, metadata: &str, container: &str) -> String {
         let lines: String = container.lines().map(|line| format!("  {}\n", line.trim_start())).collect();
-        let manifest = format!("version: v1\nkind: Service\nmetadata: {{ name: {name} }}\ncontainer:\n{lines}");
+        let comma = if metadata.is_empty() { "" } else { ", " };
+        let metadata = format!("{{ name: {name}{comma}{metadata} }}");
+        let manifest = format!("version: v1\nkind: Service\nmetadata: {metadata}\ncontainer:\n{lines}");
         id(&self.json(&["service", "create", "--file", "-"], &manifest))
     }
 

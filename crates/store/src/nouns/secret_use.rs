@@ -26,7 +26,7 @@ impl Tx {
     pub async fn running_secret_uses(&mut self, project: ProjectId) -> Result<Vec<SecretUse>, StoreError> {
         let failed = self.failed("");
         let rows = sqlx::query(
-            "SELECT w.session_id, w.secrets, w.pull_secret FROM workloads w JOIN sessions s ON s.id = w.session_id \
+            "SELECT w.session_id, w.secrets, w.pull_secrets FROM workloads w JOIN sessions s ON s.id = w.session_id \
              WHERE s.project_id = $1 AND s.ended_at IS NULL",
         )
         .bind(project.to_string())
@@ -37,7 +37,7 @@ impl Tx {
         for row in &rows {
             let session = row.parsed("session_id")?;
             let keys: Vec<SecretRef> = row.json("secrets")?;
-            let pull: Option<SecretRef> = row.maybe_json("pull_secret")?;
+            let pull: Vec<SecretRef> = row.json("pull_secrets")?;
             uses.extend(keys.into_iter().chain(pull).map(|secret| SecretUse { session, secret }));
         }
         Ok(uses)

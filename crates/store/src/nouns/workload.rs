@@ -54,8 +54,8 @@ pub struct Workload {
     pub spec: ServiceSpec,
     /// Which versions its environment is made of, in the order they are bound.
     pub secrets: Vec<SecretRef>,
-    /// Which pull secret opens its image.
-    pub pull_secret: Option<SecretRef>,
+    /// The pull secrets of which one opens its image.
+    pub pull_secrets: Vec<SecretRef>,
     /// Its state.
     pub state: WorkloadState,
     /// The fetched image, as the image crate wrote it.
@@ -104,7 +104,7 @@ fn read(key: &ProjectKey, project: ProjectId, row: &SqliteRow) -> Result<Workloa
         asked: row.maybe_json("asked")?,
         spec: open_spec(key, &place(project, id), row.bytes("manifest")?)?,
         secrets: row.json("secrets")?,
-        pull_secret: row.maybe_json("pull_secret")?,
+        pull_secrets: row.json("pull_secrets")?,
         state: row.json("state")?,
         image: row.maybe_text("image")?,
         attempt: row.count("attempt")?,
@@ -128,7 +128,7 @@ impl Tx {
         let sealed = seal_spec(&self.project_key(project).await?, &place(project, workload.id), &workload.spec);
         let failed = self.failed("service's workload");
         sqlx::query(
-            "INSERT INTO workloads (id, session_id, service_id, service_name, place, manifest, secrets, pull_secret, \
+            "INSERT INTO workloads (id, session_id, service_id, service_name, place, manifest, secrets, pull_secrets, \
              state, attempt, restarts, asked) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(workload.id.to_string())
@@ -138,7 +138,7 @@ impl Tx {
         .bind(i64::from(workload.place))
         .bind(sealed.as_bytes())
         .bind(json(&workload.secrets))
-        .bind(workload.pull_secret.as_ref().map(json))
+        .bind(json(&workload.pull_secrets))
         .bind(json(&workload.state))
         .bind(i64::from(workload.attempt))
         .bind(i64::from(workload.restarts))
@@ -180,12 +180,12 @@ impl Tx {
         let sealed = seal_spec(&self.project_key(project).await?, &place(project, workload.id), &workload.spec);
         let failed = self.failed("");
         let done = sqlx::query(
-            "UPDATE workloads SET manifest = $1, secrets = $2, pull_secret = $3, state = $4, attempt = $5, image = $6, \
+            "UPDATE workloads SET manifest = $1, secrets = $2, pull_secrets = $3, state = $4, attempt = $5, image = $6, \
              restarts = 0 WHERE id = $7",
         )
         .bind(sealed.as_bytes())
         .bind(json(&workload.secrets))
-        .bind(workload.pull_secret.as_ref().map(json))
+        .bind(json(&workload.pull_secrets))
         .bind(json(&workload.state))
         .bind(i64::from(workload.attempt))
         .bind(workload.image.as_deref())

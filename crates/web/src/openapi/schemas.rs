@@ -398,7 +398,10 @@ fn sessions() -> Group {
             ]),
         ),
         ("Reason", object([("code", text()), ("message", text()), ("hint", text())])),
-        ("SecretUse", object([("id", id()), ("name", text()), ("version", number()), ("newest?", number())])),
+        (
+            "SecretUse",
+            object([("id", id()), ("name", text()), ("version", number()), ("newest?", number()), ("opens?", text())]),
+        ),
         ("LayerProgress", object([("layer", text()), ("done", number()), ("total", number())])),
         ("Event", object([("type", text()), ("data", any_object()), ("at", time())])),
         ("EventList", object([("events", list_of("Event"))])),
@@ -551,6 +554,7 @@ mod tests {
             name: "n".parse().unwrap(),
             version: 1,
             newest: Some(2),
+            opens: Some(text()),
         };
         compare("SecretUse", &secret);
         let progress = wire::LayerProgress { layer: text(), done: 0, total: 0 };

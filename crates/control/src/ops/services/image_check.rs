@@ -1,6 +1,6 @@
 //! What can be said of an image's name while it is typed.
 
-use meshkeep_image::{Reference, RegistryHost};
+use meshkeep_image::{PullScope, Reference};
 
 use crate::Control;
 
@@ -9,21 +9,21 @@ use crate::Control;
 pub struct ImageCheck {
     /// The registry that it is fetched from, or why it names no image.
     pub registry: Result<String, String>,
-    /// Whether a credential of the given server is for that registry; true when none was given.
-    pub is_of_server: bool,
+    /// Which of the given servers, if there are any, it is fetched with the credential of.
+    pub fitting: Option<usize>,
 }
 
 impl Control {
-    /// Looks at the name of an image, and whether the server of its pull secret is where it comes from.
+    /// Looks at the name of an image, and which of the servers of its pull secrets it is fetched with.
     #[must_use]
-    pub fn check_image(image: &str, server: Option<&str>) -> ImageCheck {
+    pub fn check_image(image: &str, servers: &[&str]) -> ImageCheck {
         match image.parse::<Reference>() {
             Ok(reference) => {
-                let registry = reference.registry();
-                let fits = |server| RegistryHost::from_server(server).is_ok_and(|server| server == *registry);
-                ImageCheck { registry: Ok(registry.to_string()), is_of_server: server.is_none_or(fits) }
+                let scopes: Result<Vec<_>, _> = servers.iter().map(|server| PullScope::of_server(server)).collect();
+                let fitting = scopes.ok().and_then(|scopes| PullScope::longest(&scopes, &reference));
+                ImageCheck { registry: Ok(reference.registry().to_string()), fitting }
             }
-            Err(why) => ImageCheck { registry: Err(why.to_string()), is_of_server: true },
+            Err(why) => ImageCheck { registry: Err(why.to_string()), fitting: None },
         }
     }
 }
@@ -34,11 +34,12 @@ mod tests {
 
     #[test]
     fn the_registry_is_named_and_compared() {
-        let check = |image: &str, server| Control::check_image(image, server);
-        assert_eq!(check("weather", Some("https://index.docker.io/v1/")).registry.unwrap(), "docker.io");
-        assert!(check("weather", Some("https://index.docker.io/v1/")).is_of_server);
-        assert!(!check("ghcr.io/acme/weather:1", Some("docker.io")).is_of_server);
-        assert!(check("ghcr.io/acme/weather:1", None).is_of_server);
-        assert!(check("No Image", None).registry.is_err());
+        let check = Control::check_image;
+        assert_eq!(check("weather", &["https://index.docker.io/v1/"]).registry.unwrap(), "docker.io");
+        assert_eq!(check("weather", &["https://index.docker.io/v1/"]).fitting, Some(0));
+        assert_eq!(check("ghcr.io/acme/weather:1", &["docker.io"]).fitting, None);
+        assert_eq!(check("ghcr.io/acme/weather:1", &["ghcr.io", "ghcr.io/acme"]).fitting, Some(1));
+        assert_eq!(check("ghcr.io/acme/weather:1", &[]).fitting, None);
+        assert!(check("No Image", &[]).registry.is_err());
     }
 }

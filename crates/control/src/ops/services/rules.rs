@@ -20,7 +20,7 @@ use crate::{manifest_values, refusals::refused};
 pub(super) struct Ruled {
     /// `metadata.name`.
     pub(super) name: ServiceName,
-    /// Its secret keys and its pull secret.
+    /// Its secret keys and its pull secrets.
     pub(super) secrets: Vec<SecretId>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn check_in_room(spec: &ServiceSpec) -> Result<(), Refusal> {
 /// `Invalid`, naming the member and the id.
 pub(super) async fn check(tx: &mut Tx, project: ProjectId, scope: Scope, spec: &ServiceSpec) -> Result<Ruled, Refusal> {
     let (checked, _) = environment(tx, project, scope, spec, &[]).await?;
-    let secrets = checked.secrets.into_iter().chain(checked.pull_secret).collect();
+    let secrets = checked.secrets.into_iter().chain(checked.pull_secrets).collect();
     Ok(Ruled { name: checked.name, secrets })
 }
 
@@ -87,8 +87,9 @@ pub(super) async fn environment(
         check_images(container)?;
     }
     refuse_in_rooms(matches!(scope, Scope::Room(_)), &checked)?;
-    if let Some(id) = checked.pull_secret {
-        let secret = reference(tx, project, "container.pull_secret", id, SecretKind::Docker).await?;
+    for (position, id) in checked.pull_secrets.iter().enumerate() {
+        let field = manifest::pull_secret_field(position);
+        let secret = reference(tx, project, &field, *id, SecretKind::Docker).await?;
         opened(tx, &secret, &checked).await?;
     }
     let mut secret_keys = Vec::with_capacity(checked.secrets.len());
@@ -127,7 +128,7 @@ fn refuse_in_rooms(is_room: bool, checked: &Checked) -> Result<(), Refusal> {
     let field = match is_room {
         false => return Ok(()),
         true if !checked.secrets.is_empty() => "container.secrets",
-        true if checked.pull_secret.is_some() => "container.pull_secret",
+        true if !checked.pull_secrets.is_empty() => "container.pull_secret",
         true if checked.api_key.is_some() => "container.api_key",
         true => return refuse_writing(&checked.mounts),
     };

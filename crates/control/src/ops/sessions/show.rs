@@ -10,10 +10,9 @@ use meshkeep_core::{
     wire,
     workload::{SessionState, WorkloadState},
 };
-use meshkeep_image::{Digest, Image};
 use meshkeep_store::{Session, StoreError, Tx, Workload};
 
-use crate::reconcile::{Context, LiveWorkload};
+use crate::reconcile::{Context, LiveWorkload, Opened};
 
 /// Newest versions, by secret.
 type Newest = BTreeMap<SecretId, u32>;
@@ -73,7 +72,7 @@ impl Whole {
             if ended.is_some() && !is_final(&state) {
                 state = WorkloadState::Stopped;
             }
-            LiveWorkload::recorded(&recorded, state, digest(&recorded))
+            LiveWorkload::recorded(&recorded, state)
         });
         Self { recorded, newer }
     }
@@ -83,9 +82,10 @@ const fn is_final(state: &WorkloadState) -> bool {
     matches!(state, WorkloadState::Exited { .. } | WorkloadState::Failed { .. } | WorkloadState::Stopped)
 }
 
-fn digest(workload: &Workload) -> Option<Digest> {
-    let image: Image = serde_json::from_str(workload.image.as_deref()?).ok()?;
-    Some(image.digest)
+/// The one that opened the image; until then, the first.
+fn pull_secret(secrets: &[SecretRef], opened: Option<Opened>, newest: Option<&Newest>) -> Option<wire::SecretUse> {
+    let secret = secrets.get(opened.as_ref().map_or(0, |opened| opened.position))?;
+    Some(wire::SecretUse { opens: opened.map(|opened| opened.scope), ..used(secret.clone(), newest) })
 }
 
 fn workload(Whole { recorded, newer }: Whole, newest: Option<&Newest>) -> wire::Workload {
@@ -105,7 +105,7 @@ fn workload(Whole { recorded, newer }: Whole, newest: Option<&Newest>) -> wire::
         image: recorded.spec.container.map(|container| container.image).unwrap_or_default(),
         image_digest: newer.image_digest.map(Into::into),
         secrets: recorded.secrets.into_iter().map(|secret| used(secret, newest)).collect(),
-        pull_secret: recorded.pull_secret.map(|secret| used(secret, newest)),
+        pull_secret: pull_secret(&recorded.pull_secrets, newer.opened, newest),
         started_at: newer.started_at,
         progress: newer.progress,
     }
@@ -114,5 +114,5 @@ fn workload(Whole { recorded, newer }: Whole, newest: Option<&Newest>) -> wire::
 fn used(secret: SecretRef, newest: Option<&Newest>) -> wire::SecretUse {
     let SecretRef { id, name, version, .. } = secret;
     let newest = newest.and_then(|newest| newest.get(&id)).copied().filter(|newest| *newest > version);
-    wire::SecretUse { id, name, version, newest }
+    wire::SecretUse { id, name, version, newest, opens: None }
 }

@@ -88,11 +88,12 @@ fn state(workload: &Workload) -> String {
 }
 
 fn secrets(workload: &Workload) -> String {
-    let one = |used: &SecretUse, note: &str| {
+    let one = |used: &SecretUse, note: String| {
         let newest = used.newest.map(|newest| format!(", newest is {newest}")).unwrap_or_default();
         format!("{} (version {}{newest}{note})", used.name, used.version)
     };
-    let bound = workload.secrets.iter().map(|used| one(used, ""));
-    let pull = workload.pull_secret.iter().map(|used| one(used, ", pull"));
+    let bound = workload.secrets.iter().map(|used| one(used, String::new()));
+    let opens = |used: &SecretUse| used.opens.as_ref().map(|scope| format!(" of {scope}")).unwrap_or_default();
+    let pull = workload.pull_secret.iter().map(|used| one(used, format!(", pull{}", opens(used))));
     bound.chain(pull).collect::<Vec<_>>().join(", ")
 }

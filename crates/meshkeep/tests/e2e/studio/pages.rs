@@ -72,9 +72,11 @@ fn furnished(server: &mut Server) -> Vec<(&'static str, String)> {
     let other = server.secret("analytics", "ANALYTICS_TOKEN=another-value\nWEATHER_REGION=hidden\n");
     let pull = server.good_pull_secret();
     let wrong = server.pull_secret("expired-registry", "not-the-password");
+    let of_team = server.pull_secret_for("acme-team", PASSWORD, &format!("{}/acme", server.registry.host));
     let image = server.registry.image();
-    let service = server.service(
+    let service = server.service_of(
         "weather",
+        &format!("annotations: {{ meshkeep.pull_secrets: {of_team} }}"),
         &format!("image: {image}\npull_secret: {pull}\nsecrets: [{weather}, {other}]\nenvironment: [{{name: LOG_LEVEL, value: info}}, {{name: MESHAGENT_TOKEN, token: {{identity: weather-bot, role: agent}}}}]"),
     );
     server.service("cannot-start", &format!("image: {image}\npull_secret: {wrong}"));

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use super::{Browser, signed_in};
-use crate::server::Server;
+use crate::{registry::PASSWORD, server::Server};
 
 #[test]
 fn storage_is_made_in_the_editor_and_found_by_the_service() {
@@ -105,6 +105,7 @@ fn a_secret_is_rolled_back_and_deleted_with_its_users_in_sight() {
 fn rooms_keys_and_services_are_made_and_removed() {
     let server = Server::new();
     let pull = server.good_pull_secret();
+    let of_team = server.pull_secret_for("acme-team", PASSWORD, &format!("{}/acme", server.registry.host));
     let browser = signed_in(&server);
     browser.press("Rooms");
     browser.fill("New room", "Not A Room");
@@ -129,15 +130,26 @@ fn rooms_keys_and_services_are_made_and_removed() {
     browser.press("New service");
     browser.choose("Image pull secret", "acme-priv-registry");
     browser.fill("Reference", "registry.example.com/acme/weather:1");
-    browser.sees("The image pull secret is for another registry");
+    browser.sees("No image pull secret here is for this registry and path.");
     browser.fill("Reference", "Not An Image");
     browser.sees("This name has a path");
     browser.fill("Reference", &server.registry.image());
-    browser.sees(&format!("Fetched from {}", server.registry.host));
+    browser.sees(&format!("Fetched from {} with acme-priv-registry", server.registry.host));
     browser.fill("Name", "weather");
     browser.press("Save");
     browser.sees("Saved.");
-    assert_eq!(server.json(&["service", "show", "weather"], "")["container"]["pull_secret"], pull.as_str());
+    browser.choose("Another, for other paths or registries", "acme-team");
+    browser.press("Save");
+    browser.sees(&format!("Fetched from {} with acme-team", server.registry.host));
+    let saved = server.json(&["service", "show", "weather"], "");
+    assert_eq!(saved["container"]["pull_secret"], pull.as_str());
+    assert_eq!(saved["metadata"]["annotations"]["meshkeep.pull_secrets"], of_team.as_str());
+    // The first one is taken away: the other takes its place.
+    browser.choose("Image pull secret", "None: the image is public");
+    browser.press("Save");
+    browser.sees(&format!("Fetched from {} with acme-team", server.registry.host));
+    let saved = server.json(&["service", "show", "weather"], "");
+    assert_eq!(saved["container"]["pull_secret"], of_team.as_str());
 
     browser.press("API keys");
     browser.fill("Name", "short-lived");

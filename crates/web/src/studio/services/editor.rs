@@ -6,7 +6,7 @@ use meshkeep_core::{
     Refusal,
     access::Action,
     id::ServiceId,
-    manifest::{KNOWN_CAPABILITIES, from_yaml},
+    manifest::{KNOWN_CAPABILITIES, from_yaml, pull_secret_field},
     secret::SecretKind,
     service::ServiceSpec,
     wire::{PreviewedVariable, RollingRestart, SecretItem, VariableSource},
@@ -57,7 +57,7 @@ impl Draft {
     /// Ids of the secrets that its fields name.
     fn secrets(&self) -> Vec<String> {
         match self {
-            Self::Form(form) => form.secrets.iter().chain([&form.pull_secret]).cloned().collect(),
+            Self::Form(form) => form.secrets.iter().chain(&form.pull_secrets).cloned().collect(),
             Self::Yaml(_) => Vec::new(),
         }
     }
@@ -198,11 +198,29 @@ impl Editor {
         (refusal.field == row || refusal.field.starts_with(&format!("{row}."))).then_some(refusal.message.as_str())
     }
 
-    /// What can be said of the image's name.
-    fn image(form: &ServiceForm, pull_secrets: &[Choice]) -> Option<ImageCheck> {
-        let server =
-            pull_secrets.iter().find(|choice| choice.id == form.pull_secret).and_then(|it| it.server.as_deref());
-        (!form.image.is_empty()).then(|| Control::check_image(&form.image, server))
+    /// What can be said of the image's name: where it is fetched from, the pull secret that is for it, and whether there
+    /// are some of which none is.
+    fn image(form: &ServiceForm, pull_secrets: &[Choice]) -> Option<(Result<String, String>, Option<String>, bool)> {
+        let chosen = form.pull_secrets.iter().filter_map(|id| pull_secrets.iter().find(|choice| choice.id == *id));
+        let (names, servers): (Vec<_>, Vec<_>) =
+            chosen.filter_map(|choice| Some((&choice.name, choice.server.as_deref()?))).unzip();
+        (!form.image.is_empty()).then(|| {
+            let ImageCheck { registry, fitting } = Control::check_image(&form.image, &servers);
+            (registry, fitting.map(|place| names[place].clone()), fitting.is_none() && !names.is_empty())
+        })
+    }
+
+    /// The pull secrets by place, and one place more for another.
+    fn pull_places<'a>(&self, form: &'a ServiceForm) -> Vec<&'a str> {
+        let chosen = form.pull_secrets.iter().map(String::as_str);
+        let has_more = self.may_bind && self.pull_secrets.len() > form.pull_secrets.len();
+        let another = has_more || form.pull_secrets.is_empty();
+        chosen.chain(another.then_some("")).collect()
+    }
+
+    /// What is wrong with the pull secret of a place. All further ones are one member of the manifest.
+    fn wrong_pull(&self, place: &usize) -> Option<&str> {
+        (*place < 2).then(|| self.wrong(&pull_secret_field(*place))).flatten()
     }
 
     /// The name of an attached secret key; its id when it is not there any more.

@@ -5,7 +5,7 @@
 
 use meshkeep_core::{
     Refusal,
-    manifest::{CAPABILITIES, MEMORY, PIDS},
+    manifest::{CAPABILITIES, MEMORY, PIDS, PULL_SECRETS},
     service::{
         ContainerSpec, EmptyDirMount, EnvironmentEntry, FileMount, PortNum, PortSpec, PortType, ServiceSpec,
         StorageSpec,
@@ -50,7 +50,8 @@ pub(crate) struct ServiceForm {
     pub name: String,
     pub description: String,
     pub image: String,
-    pub pull_secret: String,
+    /// Ids, in order.
+    pub pull_secrets: Vec<String>,
     /// Ids, in order.
     pub secrets: Vec<String>,
     pub environment: Vec<Variable>,
@@ -79,7 +80,7 @@ impl ServiceForm {
             name: spec.metadata.name.clone(),
             description: spec.metadata.description.clone().unwrap_or_default(),
             image: container.image,
-            pull_secret: container.pull_secret.unwrap_or_default(),
+            pull_secrets: container.pull_secret.into_iter().chain(words(&annotation(PULL_SECRETS))).collect(),
             secrets: container.secrets,
             environment: container.environment.into_iter().map(Variable::of).collect(),
             command: container.command.unwrap_or_default(),
@@ -93,11 +94,7 @@ impl ServiceForm {
             files: storage.files.into_iter().map(|file| Storage::of(file.path, file.text, file.read_only)).collect(),
             memory: annotation(MEMORY),
             pids: annotation(PIDS),
-            capabilities: capabilities
-                .split(',')
-                .map(|word| word.trim().to_owned())
-                .filter(|w| !w.is_empty())
-                .collect(),
+            capabilities: words(&capabilities).collect(),
             writable_root: container.writable_root_fs.unwrap_or(false),
             on_demand: container.on_demand.unwrap_or(false),
             rest: serde_json::to_string(spec).expect("a manifest is JSON"),
@@ -114,7 +111,7 @@ impl ServiceForm {
             name: text("name"),
             description: text("description"),
             image: text("image").trim().to_owned(),
-            pull_secret: text("pull_secret"),
+            pull_secrets: column("pull_secret").filter(|id| !id.is_empty()).collect(),
             secrets: column("secret").filter(|id| !id.is_empty()).collect(),
             environment: column("env_name")
                 .zip(column("env_value"))
@@ -153,8 +150,16 @@ impl ServiceForm {
             .map_err(|_| Refusal::invalid("manifest", "of this page is not whole; open the service again"))?;
         spec.metadata.name.clone_from(&self.name);
         spec.metadata.description = stated(&self.description);
-        for (name, text) in [(MEMORY, &self.memory), (PIDS, &self.pids), (CAPABILITIES, &self.capabilities.join(", "))]
-        {
+        let (first_pull, further_pulls) = match self.pull_secrets.split_first() {
+            Some((first, further)) => (Some(first.clone()), further.join(", ")),
+            None => (None, String::new()),
+        };
+        for (name, text) in [
+            (MEMORY, &self.memory),
+            (PIDS, &self.pids),
+            (CAPABILITIES, &self.capabilities.join(", ")),
+            (PULL_SECRETS, &further_pulls),
+        ] {
             match stated(text) {
                 Some(text) => spec.metadata.annotations.insert(name.to_owned(), text),
                 None => spec.metadata.annotations.remove(name),
@@ -164,7 +169,7 @@ impl ServiceForm {
         spec.ports = ports.map(|(position, port)| port.spec(position)).collect::<Result<_, _>>()?;
         let container = spec.container.get_or_insert_with(empty_container);
         container.image.clone_from(&self.image);
-        container.pull_secret = stated(&self.pull_secret);
+        container.pull_secret = first_pull;
         container.secrets.clone_from(&self.secrets);
         let variables = self.environment.iter().filter(|row| !(row.name.is_empty() && row.value.is_empty()));
         container.environment = variables.map(Variable::entry).collect::<Result<_, _>>()?;
@@ -301,6 +306,11 @@ impl Port {
     }
 }
 
+/// What stands between commas.
+fn words(text: &str) -> impl Iterator<Item = String> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned)
+}
+
 fn stated(text: &str) -> Option<String> {
     Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned)
 }
@@ -326,7 +336,7 @@ mod tests {
     use super::*;
 
     const WHOLE: &str = "version: v1\nkind: Service\nid: 0198c2f4-7b1e-7c3a-9d55-2f6f0a1b2c3d\nmetadata:\n  name: weather\n  \
-                         description: Tells it\n  annotations: {meshkeep.memory: 64Mi, meshkeep.capabilities: 'CHOWN, SETUID', other: kept}\n\
+                         description: Tells it\n  annotations: {meshkeep.memory: 64Mi, meshkeep.capabilities: 'CHOWN, SETUID', meshkeep.pull_secrets: 'd, e', other: kept}\n\
                          agents: [{name: forecaster}]\nports:\n  - num: 8000\n    liveness: /healthz\n    published: true\n    \
                          endpoints: [{path: /mcp}]\n  - num: '*'\n    type: tcp\ncontainer:\n  image: r.example/w:1\n  \
                          pull_secret: 0198c2f4-8d02-7000-8c2b-4a1d6f0b7e11\n  secrets: [a, b, c]\n  command: run 'a b'\n  \
@@ -344,13 +354,15 @@ mod tests {
             ("name", form.name.clone()),
             ("description", form.description.clone()),
             ("image", form.image.clone()),
-            ("pull_secret", form.pull_secret.clone()),
             ("command", form.command.clone()),
             ("working_dir", form.working_dir.clone()),
             ("memory", form.memory.clone()),
             ("pids", form.pids.clone()),
             ("rest", form.rest.clone()),
         ];
+        pairs.extend(form.pull_secrets.iter().map(|id| ("pull_secret", id.clone())));
+        // The one that would add another.
+        pairs.push(("pull_secret", String::new()));
         pairs.extend(form.secrets.iter().map(|id| ("secret", id.clone())));
         pairs.extend(form.capabilities.iter().map(|word| ("capability", word.clone())));
         for row in &form.environment {
@@ -392,6 +404,7 @@ mod tests {
         form.ports[0].num = "9000".to_owned();
         form.ports[1].is_tcp = false;
         form.on_demand = true;
+        form.pull_secrets.remove(0);
         for empty in ["add-variable", "add-port"] {
             assert!(form.change(empty));
         }
@@ -400,6 +413,8 @@ mod tests {
         assert_eq!(said.metadata.name, "other");
         assert_eq!(said.metadata.annotations.get("other").unwrap(), "kept");
         assert!(!said.metadata.annotations.contains_key(MEMORY));
+        let further = said.metadata.annotations.get(PULL_SECRETS).map(String::as_str);
+        assert_eq!((container.pull_secret.as_deref(), further), (Some("d"), Some("e")));
         assert_eq!((container.environment.len(), container.environment[0].value.as_deref()), (4, Some("a\nb")));
         assert_eq!(
             (said.ports.len(), said.ports[0].num, said.ports[0].published),

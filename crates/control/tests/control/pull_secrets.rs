@@ -1,0 +1,84 @@
+//! Several pull secrets of one service: which one an image is fetched with, and that this is shown.
+
+use meshkeep_control::Scope;
+use meshkeep_core::{id::SecretId, manifest::PULL_SECRETS, service::ServiceSpec};
+use serde_json::{Value, json};
+
+use crate::world::{World, of};
+
+/// A service with further pull secrets.
+fn spec(world: &World, name: &str, container: Value, further: &[SecretId]) -> ServiceSpec {
+    let mut spec = world.spec(name, container);
+    let further: Vec<_> = further.iter().map(SecretId::to_string).collect();
+    spec.metadata.annotations.insert(PULL_SECRETS.to_owned(), further.join(", "));
+    spec
+}
+
+#[tokio::test]
+async fn each_image_is_fetched_with_the_longest_path_that_fits() {
+    let world = World::new().await;
+    let (all, others) = (world.pull_secret("correct-horse").await, world.pull_secret_of_others().await);
+    let mounts = json!({"images": [{"image": world.registry.private(), "path": "/mounted"}]});
+    let container = json!({"image": world.registry.of_others(), "pull_secret": all, "storage": mounts});
+    world.service_of(spec(&world, "longest", container, &[others])).await;
+    // The other way round it is the same.
+    let container = json!({"image": world.registry.private(), "pull_secret": others});
+    world.service_of(spec(&world, "whole", container, &[all])).await;
+    let session = world.launch().await.id;
+    for (service, secret, scope) in
+        [("longest", others, format!("{}/others", world.registry.host())), ("whole", all, world.registry.host())]
+    {
+        let shown = world.until_state(session, service, "ready").await;
+        let used = shown.pull_secret.unwrap();
+        assert_eq!((used.id, used.opens), (secret, Some(scope)), "{service}");
+    }
+    // Each password went to its own path only.
+    let proofs = world.registry.proofs();
+    assert!(proofs.iter().any(|(path, _)| path.contains("/others/")), "{proofs:?}");
+    for (path, proof) in proofs {
+        let wanted = if path.contains("/others/") { "other" } else { "robot" };
+        assert_eq!(proof, wanted, "{path}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn one_that_is_for_another_path_is_sent_nowhere() {
+    let world = World::new().await;
+    let others = world.pull_secret_of_others().await;
+    world.service("beside", json!({"image": world.registry.private(), "pull_secret": others})).await;
+    let session = world.launch().await;
+    let failed = world.until_state(session.id, "beside", "failed").await;
+    let reason = failed.reason.unwrap();
+    assert_eq!(reason.code, "wrong_registry");
+    let words = [format!("{}/others", world.registry.host()), format!("{}/acme/private", world.registry.host())];
+    assert!(words.iter().all(|word| reason.message.contains(word)), "{reason:?}");
+    assert_eq!(world.registry.requests(), Vec::<String>::new());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_further_one_is_bound_like_the_first() {
+    let world = World::new().await;
+    let (all, others) = (world.pull_secret("correct-horse").await, world.pull_secret_of_others().await);
+    let keys = world.secret("keys", json!({"A": "a"})).await;
+    let container = json!({"image": world.registry.of_others(), "pull_secret": all});
+    let unknown = "0198c2f4-8d02-7000-8c2b-4a1d6f0b7e11".parse().unwrap();
+    for wrong in [keys, unknown] {
+        let made = spec(&world, "weather", container.clone(), &[wrong]);
+        let refusal =
+            world.control.create_service(&world.admin, world.project, Scope::Project, made).await.unwrap_err();
+        assert!(refusal.field.ends_with(PULL_SECRETS), "{refusal:?}");
+    }
+    world.service_of(spec(&world, "weather", container, &[others])).await;
+    let refusal = world.control.delete_secret(&world.admin, world.project, others, false).await.unwrap_err();
+    assert_eq!(refusal.code, "in_use");
+    let uses = world.control.secret_usage(&world.admin, world.project, others).await.unwrap();
+    assert!(format!("{uses:?}").contains("weather"), "{uses:?}");
+    world.control.delete_secret(&world.admin, world.project, others, true).await.unwrap();
+    let session = world.launch().await;
+    let failed = of(&session, "weather");
+    assert_eq!(failed.reason.as_ref().unwrap().code, "secret_deleted");
+    assert!(failed.reason.as_ref().unwrap().message.contains(PULL_SECRETS), "{failed:?}");
+    world.end().await;
+}

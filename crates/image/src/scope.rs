@@ -1,0 +1,184 @@
+//! What a pull secret's server opens: a registry, or the repositories below one path of it; and which of several pull secrets
+//! an image is fetched with.
+//!
+//! What must stay true: a path opens whole parts of an image's name only (`acme` opens `acme/weather`, never
+//! `acme-internal/weather`), and the choice depends on the image's name alone, never on what a registry answers.
+
+use std::fmt;
+
+use meshkeep_core::secret::PullCredential;
+
+use crate::{
+    error::ImageError,
+    host::{BadHost, RegistryHost},
+    reference::{Reference, is_path},
+};
+
+/// A registry and the beginning of its images' paths; an empty one opens them all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullScope {
+    registry: RegistryHost,
+    path: String,
+}
+
+impl PullScope {
+    /// What a pull secret's `server` names: the scheme is stripped, and so is the version of an API, so that
+    /// `https://index.docker.io/v1/` opens all of `docker.io`; `registry.example.com/acme` opens what is below `acme`.
+    ///
+    /// # Errors
+    /// What remains is neither `host[:port]` nor that and a path such as images have.
+    pub fn of_server(server: &str) -> Result<Self, BadHost> {
+        let registry = RegistryHost::from_server(server)?;
+        let server = server.trim();
+        let after_scheme = server.split_once("://").map_or(server, |(_, rest)| rest);
+        let path = after_scheme.split_once('/').map_or("", |(_, path)| path).trim_matches('/');
+        match path {
+            "" | "v1" | "v2" => Ok(Self { registry, path: String::new() }),
+            path if is_path(path) => Ok(Self { registry, path: path.to_owned() }),
+            _ => Err(BadHost::Path),
+        }
+    }
+
+    /// Whether the image is on this registry and below this path.
+    #[must_use]
+    pub fn opens(&self, image: &Reference) -> bool {
+        let below = |rest: &str| self.path.is_empty() || rest.is_empty() || rest.starts_with('/');
+        self.registry == *image.registry() && image.repository().strip_prefix(self.path.as_str()).is_some_and(below)
+    }
+
+    /// The one of several that names the longest part of the image's path; the first of equal ones.
+    pub fn longest<'a>(scopes: impl IntoIterator<Item = &'a Self>, image: &Reference) -> Option<usize> {
+        let fitting = scopes.into_iter().enumerate().filter(|(_, scope)| scope.opens(image));
+        // The last of the longest, seen from behind.
+        let longer = |one: &(usize, &Self)| (one.1.path.len(), std::cmp::Reverse(one.0));
+        fitting.max_by_key(longer).map(|(position, _)| position)
+    }
+}
+
+/// A choice among pull secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Which one.
+    pub position: usize,
+    /// What it opens.
+    pub scope: PullScope,
+}
+
+/// Which of a service's pull secrets an image is fetched with; none when none opens it.
+///
+/// # Errors
+/// [`ImageError::BadServer`]: one of them names no registry.
+pub fn choose(image: &Reference, credentials: &[PullCredential]) -> Result<Option<Chosen>, ImageError> {
+    let scopes = scopes(credentials)?;
+    let chosen = PullScope::longest(&scopes, image);
+    Ok(chosen.map(|position| Chosen { position, scope: scopes[position].clone() }))
+}
+
+/// The same for an image that one of them must open, where there are any.
+///
+/// # Errors
+/// As [`choose`]; [`ImageError::WrongRegistry`]: none does.
+pub fn choose_opening(image: &Reference, credentials: &[PullCredential]) -> Result<Option<Chosen>, ImageError> {
+    match choose(image, credentials)? {
+        None if !credentials.is_empty() => {
+            Err(ImageError::WrongRegistry { opened: scopes(credentials)?, image: image.to_string() })
+        }
+        chosen => Ok(chosen),
+    }
+}
+
+fn scopes(credentials: &[PullCredential]) -> Result<Vec<PullScope>, ImageError> {
+    let scope = |credential: &PullCredential| PullScope::of_server(&credential.server).map_err(ImageError::BadServer);
+    credentials.iter().map(scope).collect()
+}
+
+/// `registry.example.com/acme`.
+impl fmt::Display for PullScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slash = if self.path.is_empty() { "" } else { "/" };
+        write!(f, "{}{slash}{}", self.registry, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn scope(server: &str) -> PullScope {
+        PullScope::of_server(server).unwrap()
+    }
+
+    fn image(text: &str) -> Reference {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_server_opens_its_registry_or_what_is_below_its_path() {
+        for (server, shown) in [
+            ("registry.example.com", "registry.example.com"),
+            (" https://Registry.example.com:5000/ ", "registry.example.com:5000"),
+            ("https://index.docker.io/v1/", "docker.io"),
+            ("https://registry.example.com/v2", "registry.example.com"),
+            ("https://registry.example.com/acme/web/", "registry.example.com/acme/web"),
+            ("docker.io/acme", "docker.io/acme"),
+        ] {
+            assert_eq!(scope(server).to_string(), shown);
+            assert_eq!(scope(shown), scope(server));
+        }
+        for bad in ["registry.example.com/Acme", "registry.example.com/a//b", "registry.example.com/a?b", "a.b/../c"] {
+            let refused = PullScope::of_server(bad);
+            assert_eq!(refused, Err(BadHost::Path), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_path_opens_whole_parts_of_a_name() {
+        for (server, name, opens) in [
+            ("registry.example.com", "registry.example.com/a/b", true),
+            ("registry.example.com/a", "registry.example.com/a/b", true),
+            ("registry.example.com/a/b", "registry.example.com/a/b:1", true),
+            ("registry.example.com/a/b", "registry.example.com/a/bc", false),
+            ("registry.example.com/a", "registry.example.com/ab", false),
+            ("registry.example.com/a", "registry.example.com/b/a", false),
+            ("registry.example.com/a", "registry.example.com:5000/a/b", false),
+            ("docker.io/library", "alpine", true),
+            ("docker.io/acme", "acme/weather", true),
+            ("docker.io/acme", "ghcr.io/acme/weather", false),
+        ] {
+            assert_eq!(scope(server).opens(&image(name)), opens, "{server} {name}");
+        }
+    }
+
+    #[test]
+    fn the_longest_path_wins_and_of_equal_ones_the_first() {
+        let scopes = ["r.example/a", "r.example", "r.example/a/b", "other.example", "r.example/a/b"].map(scope);
+        for (name, wanted) in [
+            ("r.example/a/b/c", Some(2)),
+            ("r.example/a/c", Some(0)),
+            ("r.example/c", Some(1)),
+            ("other.example/a/b", Some(3)),
+            ("third.example/a", None),
+        ] {
+            assert_eq!(PullScope::longest(&scopes, &image(name)), wanted, "{name}");
+        }
+    }
+
+    proptest! {
+        /// A chosen scope opens the image, and no other that opens it is longer.
+        #[test]
+        fn what_is_chosen_opens(paths in prop::collection::vec("(/[ab]{1,2}){0,3}", 0..6), name in "[ab]{1,2}(/[ab]{1,2}){0,3}") {
+            let scopes: Vec<_> = paths.iter().map(|path| scope(&format!("r.example{path}"))).collect();
+            let image = image(&format!("r.example/{name}"));
+            let opening: Vec<_> = scopes.iter().filter(|scope| scope.opens(&image)).collect();
+            match PullScope::longest(&scopes, &image) {
+                Some(chosen) => {
+                    prop_assert!(scopes[chosen].opens(&image));
+                    prop_assert!(opening.iter().all(|scope| scope.path.len() <= scopes[chosen].path.len()));
+                }
+                None => prop_assert!(opening.is_empty()),
+            }
+        }
+    }
+}
