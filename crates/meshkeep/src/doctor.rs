@@ -2,9 +2,8 @@
 //!
 //! What must stay true: without `--accept` nothing is changed; every line that is not good says what to do.
 
-use std::{fmt::Write as _, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
-use meshkeep_core::clock::SystemClock;
 use meshkeep_engine::{EmbeddedConfig, HostCheck, examine_host};
 use meshkeep_image::examine_layers;
 use meshkeep_store::{Damage, Store, StoreError, StoreOptions};
@@ -14,19 +13,16 @@ use crate::{
     cmd::write,
     config::{ConfigFile, DataDir, Environment},
     failure::{Exit, Failure, one_line},
+    operator::{HereArgs, in_store},
     root_key::{RootKeyArgs, RootKeyPlace},
-    serve::{harden, lock, private_files},
+    serve::lock,
 };
 
 /// Look at the root key, the database, the layers and the host, and say what to do.
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {
-    /// The server's data directory
-    #[arg(long, value_name = "DIR")]
-    data_dir: PathBuf,
-
     #[command(flatten)]
-    root_key: RootKeyArgs,
+    here: HereArgs,
 
     /// The server's settings, for its engine's ids
     #[arg(long, value_name = "FILE")]
@@ -81,26 +77,20 @@ impl Report {
 }
 
 fn examine(args: &DoctorArgs) -> Result<bool, Failure> {
-    harden().map_err(|error| Failure::host("the process could not be hardened", &error))?;
-    private_files();
-    let dir = DataDir::new(&args.data_dir)?;
+    let dir = args.here.enter()?;
     let settings = args.config.as_deref().map(ConfigFile::read).transpose()?.unwrap_or_default();
     let said = RootKeyArgs {
-        root_key_file: args.root_key.root_key_file.clone().or(settings.server.root_key_file),
-        passphrase_file: args.root_key.passphrase_file.clone().or(settings.server.passphrase_file),
+        root_key_file: args.here.root_key.root_key_file.clone().or(settings.server.root_key_file),
+        passphrase_file: args.here.root_key.passphrase_file.clone().or(settings.server.passphrase_file),
     };
     let place = RootKeyPlace::find(said, &dir, &Environment::read());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::host("cannot start", &error))?;
     if args.accept {
-        accept(&dir, &place, &runtime)?;
+        accept(&dir, &place)?;
     }
 
     let mut report = Report::default();
     if let Some(options) = look_at_root_key(&dir, &place, &mut report) {
-        runtime.block_on(look_at_database(options, &dir, &mut report));
+        look_at_database(options, &dir, &mut report);
     }
     look_at_layers(&dir, &mut report);
     let defaults = EmbeddedConfig::default();
@@ -119,12 +109,7 @@ fn examine(args: &DoctorArgs) -> Result<bool, Failure> {
 }
 
 fn options(dir: &DataDir, place: &RootKeyPlace) -> Result<StoreOptions, Failure> {
-    Ok(StoreOptions {
-        dir: dir.path().to_owned(),
-        keyring: place.keyring()?,
-        anchor: None,
-        clock: Arc::new(SystemClock),
-    })
+    Ok(StoreOptions::new(dir.path().to_owned(), place.keyring()?))
 }
 
 fn look_at_root_key(dir: &DataDir, place: &RootKeyPlace, report: &mut Report) -> Option<StoreOptions> {
@@ -143,18 +128,15 @@ fn look_at_root_key(dir: &DataDir, place: &RootKeyPlace, report: &mut Report) ->
     opened.ok()
 }
 
-async fn look_at_database(options: StoreOptions, dir: &DataDir, report: &mut Report) {
-    let looked = async {
+fn look_at_database(options: StoreOptions, dir: &DataDir, report: &mut Report) {
+    let looked = in_store(async {
         let store = Store::open_to_examine(options).await?;
         let examined = store.examine(Some(&dir.anchor())).await?;
         store.close_without_anchor().await;
         Ok::<_, StoreError>(examined)
-    };
-    match looked.await {
-        Err(error) => {
-            let refusal = error.refusal();
-            report.bad("database", refusal.message, refusal.hint);
-        }
+    });
+    match looked {
+        Err(failure) => report.bad("database", failure.message(), failure.what_to_do()),
         Ok(examined) if examined.damages.is_empty() => {
             report.good("database", format!("{} sealed things open; list, audit and anchor fit", examined.opened));
         }
@@ -196,12 +178,10 @@ fn look_at_layers(dir: &DataDir, report: &mut Report) {
     }
 }
 
-fn accept(dir: &DataDir, place: &RootKeyPlace, runtime: &tokio::runtime::Runtime) -> Result<(), Failure> {
+fn accept(dir: &DataDir, place: &RootKeyPlace) -> Result<(), Failure> {
     let _alone = lock(dir)?;
     let options = options(dir, place)?;
-    let removed = runtime
-        .block_on(async { Store::open_to_accept(options).await?.accept(&dir.anchor()).await })
-        .map_err(|error| Failure::refusal(Exit::State, error.refusal()))?;
+    let removed = in_store(async { Store::open_to_accept(options).await?.accept(&dir.anchor()).await })?;
     for Damage { object, what } in removed {
         eprintln!("removed: {}", one_line(&format!("{object}: it {what}")));
     }

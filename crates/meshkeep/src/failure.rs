@@ -12,8 +12,8 @@ Exit codes:
   0   done
   1   the server refused what was asked; change it
   2   the command line, a file given to it, or a setting is wrong
-  3   serve, init: what is stored, or the key to it, is missing, foreign or damaged
-  4   serve, init: the machine refuses (a taken port, a missing privilege or kernel feature)
+  3   of what is stored, or the key to it, something is missing, foreign or damaged
+  4   the machine refuses (a taken port, a missing privilege or kernel feature)
   5   no good credential, or one that may not do this
   6   there is no such secret, service, room, session or key
   7   it clashes with what is there, or somebody else saved in between

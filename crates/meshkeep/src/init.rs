@@ -8,14 +8,12 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
 
 use meshkeep_core::{
     SecretText,
     access::{Grant, Role},
     api_key::ApiKeyText,
-    clock::SystemClock,
     name::DisplayName,
     wire::Initialised,
 };
@@ -25,8 +23,8 @@ use meshkeep_store::{AuditEntry, NewApiKey, Scratch, Store, StoreError, StoreOpt
 use crate::{
     config::DataDir,
     failure::{Exit, Failure},
+    operator::{enter, in_store},
     root_key::{LockArgs, failed},
-    serve::{harden, private_files},
 };
 
 /// Make a data directory, its root key and the first project with an admin key.
@@ -65,12 +63,10 @@ pub fn run(args: &InitArgs) -> ExitCode {
 }
 
 fn init(args: &InitArgs) -> Result<(Initialised, PathBuf), Failure> {
-    harden().map_err(|error| Failure::host("the process could not be hardened", &error))?;
-    private_files();
+    let dir = enter(&args.data_dir)?;
     args.project_name
         .parse::<DisplayName>()
         .map_err(|why| Failure::new(Exit::Usage, format!("the project name {why}")))?;
-    let dir = DataDir::new(&args.data_dir)?;
     let key_file = place_of_key(args, &dir)?;
     refuse_what_is_there(&dir)?;
     refuse_another_key(&key_file)?;
@@ -149,18 +145,10 @@ fn refuse_another_key(key_file: &Path) -> Result<(), Failure> {
 }
 
 fn fill(hidden: &Path, dir: &DataDir, root: RootKey, project_name: &str) -> Result<Initialised, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::host("cannot start", &error))?;
+    let options =
+        StoreOptions { anchor: Some(dir.anchor()), ..StoreOptions::new(hidden.to_owned(), Keyring::new(root)) };
     let refused = |error: StoreError| Failure::refusal(Exit::State, error.refusal());
-    runtime.block_on(async {
-        let options = StoreOptions {
-            dir: hidden.to_owned(),
-            keyring: Keyring::new(root),
-            anchor: Some(dir.anchor()),
-            clock: Arc::new(SystemClock),
-        };
+    in_store(async {
         let store = Store::create(options).await.map_err(refused)?;
         let made = first_project(&store, project_name).await;
         store.close().await;

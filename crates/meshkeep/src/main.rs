@@ -12,6 +12,7 @@ mod config;
 mod doctor;
 mod failure;
 mod init;
+mod operator;
 mod root_key;
 mod serve;
 mod studio_link;

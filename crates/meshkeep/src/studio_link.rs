@@ -9,9 +9,9 @@ use meshkeep_store::{StudioLink, studio_link};
 use serde_json::json;
 
 use crate::{
-    config::{DEFAULT_LISTEN, DataDir},
-    failure::{Exit, Failure},
-    serve::{harden, private_files},
+    config::DEFAULT_LISTEN,
+    failure::Failure,
+    operator::{enter, in_store},
 };
 
 /// Make a link that signs the operator in to Studio: all projects, once, within 15 minutes.
@@ -50,13 +50,6 @@ pub fn format_link(public_url: &str, token: &str) -> String {
 }
 
 fn make(args: &StudioLinkArgs) -> Result<StudioLink, Failure> {
-    harden().map_err(|error| Failure::host("the process could not be hardened", &error))?;
-    private_files();
-    let dir = DataDir::new(&args.data_dir)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::host("cannot start", &error))?;
-    let made = runtime.block_on(studio_link(dir.path(), &SystemClock));
-    made.map_err(|error| Failure::refusal(Exit::State, error.refusal()))
+    let dir = enter(&args.data_dir)?;
+    in_store(studio_link(dir.path(), &SystemClock))
 }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use meshkeep_core::{Clock, SecretText};
+use meshkeep_core::{Clock, SecretText, clock::SystemClock};
 use meshkeep_seal::Keyring;
 use sqlx::{
     ConnectOptions as _, Connection as _, SqlitePool,
@@ -43,6 +43,12 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
+    /// With the system's time and no anchor.
+    #[must_use]
+    pub fn new(dir: PathBuf, keyring: Keyring) -> Self {
+        Self { dir, keyring, anchor: None, clock: Arc::new(SystemClock) }
+    }
+
     fn file(&self) -> PathBuf {
         self.dir.join("meshkeep.db")
     }

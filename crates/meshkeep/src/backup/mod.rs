@@ -13,7 +13,6 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
 
 use meshkeep_core::{Clock as _, clock::SystemClock};
@@ -21,10 +20,9 @@ use meshkeep_seal::{Keyring, StreamWriter};
 use meshkeep_store::{AuditEntry, Scratch, Store, StoreError, StoreOptions};
 
 use crate::{
-    config::{DataDir, Environment},
+    config::with_ending,
     failure::{Exit, Failure},
-    root_key::{RootKeyArgs, RootKeyPlace},
-    serve::{harden, private_files},
+    operator::{HereArgs, in_store},
 };
 use format::{ABOUT, About, DATABASE, STORAGE, context};
 
@@ -37,12 +35,8 @@ pub struct BackupArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// The server's data directory
-    #[arg(long, value_name = "DIR")]
-    data_dir: PathBuf,
-
     #[command(flatten)]
-    root_key: RootKeyArgs,
+    here: HereArgs,
 }
 
 /// Writes it.
@@ -55,35 +49,27 @@ pub fn run(args: &BackupArgs) -> ExitCode {
 }
 
 fn back_up(args: &BackupArgs) -> Result<(), Failure> {
-    harden().map_err(|error| Failure::host("the process could not be hardened", &error))?;
-    private_files();
-    let dir = DataDir::new(&args.data_dir)?;
+    let dir = args.here.enter()?;
     if fs::symlink_metadata(&args.file).is_ok() {
         return Err(Failure::new(Exit::State, format!("there is a file {} already", args.file.display()))
             .hint("a backup overwrites nothing; give another name"));
     }
-    let place = RootKeyPlace::find(args.root_key.clone(), &dir, &Environment::read());
+    let place = args.here.place(&dir);
     // Among the data, which is on a disk that may hold it; sealed values are all that is secret in it.
     let work = Scratch::new(dir.path(), ".backup-")
         .map_err(|error| Failure::host(&format!("{} cannot be written", dir.path().display()), &error))?;
     let snapshot = work.path().join(DATABASE);
-    let refused = |error: StoreError| Failure::refusal(Exit::State, error.refusal());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::host("cannot start", &error))?;
-    let options =
-        |dir: &Path, keyring| StoreOptions { dir: dir.to_owned(), keyring, anchor: None, clock: Arc::new(SystemClock) };
-    let root = runtime.block_on(async {
-        // Also the check that the key at hand is the one that the backup will need.
-        let store = Store::open_beside(options(dir.path(), place.keyring()?)).await.map_err(refused)?;
+    // Also the check that the key at hand is the one that the backup will need.
+    let options = StoreOptions::new(dir.path().to_owned(), place.keyring()?);
+    let root = in_store(async {
+        let store = Store::open_beside(options).await?;
         let root = store.root_key_id();
-        let mut tx = store.write("record a backup").await.map_err(refused)?;
-        tx.audit(&AuditEntry::of_operator("server.backup", root.to_string())).await.map_err(refused)?;
-        tx.commit().await.map_err(refused)?;
+        let mut tx = store.write("record a backup").await?;
+        tx.audit(&AuditEntry::of_operator("server.backup", root.to_string())).await?;
+        tx.commit().await?;
         store.close_without_anchor().await;
-        Store::snapshot(dir.path(), &snapshot).await.map_err(refused)?;
-        Ok::<_, Failure>(root)
+        Store::snapshot(dir.path(), &snapshot).await?;
+        Ok::<_, StoreError>(root)
     })?;
     let mut keyring = place.keyring()?;
     if !keyring.seal_under(root) {
@@ -103,9 +89,7 @@ fn back_up(args: &BackupArgs) -> Result<(), Failure> {
 /// The file under its own name, on the disk when this returns; its size.
 fn write(file: &Path, keyring: &Keyring, snapshot: &Path, storage: &Path) -> io::Result<u64> {
     let file = std::path::absolute(file)?;
-    let mut part = file.clone().into_os_string();
-    part.push(".part");
-    let part = PathBuf::from(part);
+    let part = with_ending(&file, ".part");
     let written = || {
         let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
         let sealed = StreamWriter::new(keyring, &context(), BufWriter::new(open))?;

@@ -8,20 +8,16 @@ use std::{
     io::{self, BufReader, Read as _},
     path::{Component, Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
 
-use meshkeep_core::clock::SystemClock;
 use meshkeep_seal::{StreamError, StreamReader};
 use meshkeep_store::{AuditEntry, Damage, Store, StoreError, StoreOptions};
 
 use super::format::{ABOUT, About, DATABASE, STORAGE, context};
 use crate::{
-    config::{DataDir, Environment},
     failure::{Exit, Failure, one_line},
     init::{hidden_beside, put_in_place, refuse_what_is_there},
-    root_key::{RootKeyArgs, RootKeyPlace},
-    serve::{harden, private_files},
+    operator::{HereArgs, in_store},
 };
 
 /// Bytes of `about.json` at most.
@@ -34,12 +30,8 @@ pub struct RestoreArgs {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// The directory to make
-    #[arg(long, value_name = "DIR")]
-    data_dir: PathBuf,
-
     #[command(flatten)]
-    root_key: RootKeyArgs,
+    here: HereArgs,
 }
 
 /// Makes it.
@@ -52,12 +44,9 @@ pub fn run(args: &RestoreArgs) -> ExitCode {
 }
 
 fn restore(args: &RestoreArgs) -> Result<(), Failure> {
-    harden().map_err(|error| Failure::host("the process could not be hardened", &error))?;
-    private_files();
-    let dir = DataDir::new(&args.data_dir)?;
+    let dir = args.here.enter()?;
     refuse_what_is_there(&dir)?;
-    let place = RootKeyPlace::find(args.root_key.clone(), &dir, &Environment::read());
-    let keyring = place.keyring()?;
+    let keyring = args.here.place(&dir).keyring()?;
     let unreadable = |why: &dyn std::fmt::Display| {
         Failure::new(Exit::State, format!("the backup {} {why}", args.file.display()))
             .hint("give a whole file that `meshkeep backup` made, and the root key of that time")
@@ -71,14 +60,8 @@ fn restore(args: &RestoreArgs) -> Result<(), Failure> {
     let about =
         unpack(sealed, hidden.path()).map_err(|error| unreadable(&format!("could not be unpacked: {error}")))?;
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::host("cannot start", &error))?;
-    let options = StoreOptions { dir: hidden.path().to_owned(), keyring, anchor: None, clock: Arc::new(SystemClock) };
-    let (projects, damages) = runtime
-        .block_on(open(options, &dir.anchor(), &about))
-        .map_err(|error| Failure::refusal(Exit::State, error.refusal()))?;
+    let options = StoreOptions::new(hidden.path().to_owned(), keyring);
+    let (projects, damages) = in_store(open(options, &dir.anchor(), &about))?;
     put_in_place(hidden.path(), &dir)?;
     // It has another name now.
     let _ = hidden.keep();

@@ -18,7 +18,7 @@ use meshkeep_image::{RegistryHost, RegistrySettings};
 pub use client::{ClientArgs, ClientConfig};
 pub use environment::{ClientEnvironment, Environment};
 pub use file::ConfigFile;
-pub use paths::DataDir;
+pub use paths::{DataDir, with_ending};
 
 use self::stated_url::{checked_url, is_loopback};
 use crate::{

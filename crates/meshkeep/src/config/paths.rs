@@ -74,8 +74,14 @@ impl DataDir {
     }
 
     fn beside(&self, ending: &str) -> PathBuf {
-        let mut name = self.0.as_os_str().to_owned();
-        name.push(ending);
-        PathBuf::from(name)
+        with_ending(&self.0, ending)
     }
+}
+
+/// The path with this behind its name.
+#[must_use]
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{failed, unlock};
 use crate::{
     cmd::Terminal,
-    config::{DataDir, Environment},
+    config::{DataDir, Environment, with_ending},
     failure::Failure,
 };
 
@@ -41,7 +41,7 @@ pub struct RootKeyArgs {
 pub struct RootKeyPlace {
     /// The file.
     pub file: PathBuf,
-    private: bool,
+    private: Private,
     passphrase_file: Option<PathBuf>,
 }
 
@@ -56,25 +56,23 @@ impl RootKeyPlace {
         let passphrase_file = args.passphrase_file.or_else(|| credential(PASSPHRASE_CREDENTIAL));
         match (args.root_key_file, credential(KEY_CREDENTIAL)) {
             (Some(file), _) => {
-                Self { file: std::path::absolute(&file).unwrap_or(file), private: true, passphrase_file }
+                Self { file: std::path::absolute(&file).unwrap_or(file), private: Private::ToOwner, passphrase_file }
             }
-            (None, Some(file)) => Self { file, private: false, passphrase_file },
-            (None, None) => Self { file: dir.default_root_key(), private: true, passphrase_file },
+            (None, Some(file)) => Self { file, private: Private::Credential, passphrase_file },
+            (None, None) => Self { file: dir.default_root_key(), private: Private::ToOwner, passphrase_file },
         }
     }
 
     /// Whether the service manager passed it: then it is a copy, and changing it changes nothing.
     #[must_use]
     pub const fn is_credential(&self) -> bool {
-        !self.private
+        matches!(self.private, Private::Credential)
     }
 
     /// Where the next key waits while the root key is changed.
     #[must_use]
     pub fn next(&self) -> PathBuf {
-        let mut name = self.file.as_os_str().to_owned();
-        name.push(".next");
-        PathBuf::from(name)
+        with_ending(&self.file, ".next")
     }
 
     /// The keys that there are: one, or two while a change is unfinished.
@@ -112,8 +110,7 @@ impl RootKeyPlace {
     /// # Errors
     /// When it cannot be read.
     pub fn read(&self) -> Result<RootKeyFile, Failure> {
-        let private = if self.private { Private::ToOwner } else { Private::Credential };
-        RootKeyFile::read(&self.file, private).map_err(failed)
+        RootKeyFile::read(&self.file, self.private).map_err(failed)
     }
 
     /// The next key's file; none when there is none, or none that is whole: nothing can be under that one.

@@ -11,29 +11,24 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use meshkeep_core::clock::SystemClock;
 use meshkeep_seal::{KeyService, Lock, LockKind, Passphrase, RootKey};
 use meshkeep_store::{Store, StoreError, StoreOptions};
 
-use super::{LockArgs, RootKeyArgs, RootKeyPlace, failed};
+use super::{LockArgs, RootKeyPlace, failed};
 use crate::{
-    config::{DataDir, Environment},
-    failure::{Exit, Failure},
-    serve::{harden, lock, private_files},
+    config::with_ending,
+    failure::Failure,
+    operator::{HereArgs, in_store},
+    serve::lock,
 };
 
 /// Change the root key. The server must not run meanwhile; its services do.
 #[derive(Debug, clap::Args)]
 pub struct RotateArgs {
-    /// The server's data directory
-    #[arg(long, value_name = "DIR")]
-    data_dir: PathBuf,
-
     #[command(flatten)]
-    root_key: RootKeyArgs,
+    here: HereArgs,
 
     #[command(flatten)]
     new: LockArgs,
@@ -44,10 +39,8 @@ pub struct RotateArgs {
 }
 
 pub(super) fn run(args: &RotateArgs) -> Result<(), Failure> {
-    harden().map_err(|error| Failure::host("the process could not be hardened", &error))?;
-    private_files();
-    let dir = DataDir::new(&args.data_dir)?;
-    let place = RootKeyPlace::find(args.root_key.clone(), &dir, &Environment::read());
+    let dir = args.here.enter()?;
+    let place = args.here.place(&dir);
     if place.is_credential() {
         return Err(Failure::usage("the service manager passed the root key, and what it passes is a copy")
             .hint("name the file itself with `--root-key-file`"));
@@ -59,22 +52,15 @@ pub(super) fn run(args: &RotateArgs) -> Result<(), Failure> {
     let (next, resumed) = next_key(&place, new_lock.as_deref())?;
     let (old_id, next_id) = (old.id(), next.id());
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::host("cannot start", &error))?;
     let mut keyring = meshkeep_seal::Keyring::new(old);
     keyring.add(next);
-    let options =
-        StoreOptions { dir: dir.path().to_owned(), keyring, anchor: Some(dir.anchor()), clock: Arc::new(SystemClock) };
-    let rewrapped = runtime
-        .block_on(async {
-            let store = Store::open(options).await?;
-            let (store, rewrapped) = store.put_under(next_id).await?;
-            store.close().await;
-            Ok::<_, StoreError>(rewrapped)
-        })
-        .map_err(|error| Failure::refusal(Exit::State, error.refusal()))?;
+    let options = StoreOptions { anchor: Some(dir.anchor()), ..StoreOptions::new(dir.path().to_owned(), keyring) };
+    let rewrapped = in_store(async {
+        let store = Store::open(options).await?;
+        let (store, rewrapped) = store.put_under(next_id).await?;
+        store.close().await;
+        Ok::<_, StoreError>(rewrapped)
+    })?;
     let kept = take_its_place(&place, &format!("old-{old_id}"))
         .map_err(|error| Failure::host(&format!("{} could not be put in place", place.next().display()), &error))?;
 
@@ -129,9 +115,7 @@ fn next_key(place: &RootKeyPlace, lock: Option<&dyn Lock>) -> Result<(RootKey, b
 
 /// The next file under the root key's name; where the old one is.
 fn take_its_place(place: &RootKeyPlace, old: &str) -> io::Result<PathBuf> {
-    let mut kept = place.file.as_os_str().to_owned();
-    kept.push(format!(".{old}"));
-    let kept = PathBuf::from(kept);
+    let kept = with_ending(&place.file, &format!(".{old}"));
     match fs::hard_link(&place.file, &kept) {
         Ok(()) => {}
         // By a run that was broken off here.
