@@ -45,6 +45,14 @@ pub enum ImageError {
         /// What it said.
         said: RemoteText,
     },
+    /// The cloud that a registry belongs to gives no password for the identity that the pull secret holds.
+    #[error("the cloud of {registry} gives the pull secret's access key no password{said}")]
+    Identity {
+        /// The registry.
+        registry: RegistryHost,
+        /// What its API said.
+        said: RemoteText,
+    },
     /// Absent or forbidden: the registry hides which.
     #[error("{image} does not exist, or the {} has no permission to pull it; the registry does not say which{said}", if *.with_credential { "pull secret" } else { "public" })]
     NotFoundOrNoPermission {
@@ -243,6 +251,7 @@ impl ImageError {
             Self::NoCredential { .. } => "no_credential",
             Self::WrongCredential { .. } => "wrong_credential",
             Self::CredentialExpired { .. } => "credential_expired",
+            Self::Identity { .. } => "identity_refused",
             Self::NotFoundOrNoPermission { .. } => "not_found_or_no_permission",
             Self::RateLimited { .. } => "rate_limited",
             Self::WrongRegistry { .. } => "wrong_registry",
@@ -290,6 +299,9 @@ impl ImageError {
             }
             Self::WrongCredential { registry, .. } => {
                 return format!("update the pull secret with a user name and password that {registry} accepts");
+            }
+            Self::Identity { .. } => {
+                "check the access key and this machine's clock, and that the key's owner may call ecr:GetAuthorizationToken"
             }
             Self::CredentialExpired { .. } => "get a new password or token and update the pull secret",
             Self::NotFoundOrNoPermission { .. } => "check the name and the tag, and that the credential may pull it",

@@ -123,6 +123,17 @@ impl Images {
         credential: Option<&PullCredential>,
         progress: Arc<dyn Progress>,
     ) -> Result<Image, ImageError> {
+        let presented = self.inner.registries.presented(reference, credential).await?;
+        let fetched = self.fetch_presenting(reference, presented.as_deref(), &*progress).await;
+        fetched.inspect_err(|error| self.inner.registries.refused(reference, credential, error))
+    }
+
+    async fn fetch_presenting(
+        &self,
+        reference: &Reference,
+        credential: Option<&PullCredential>,
+        progress: &dyn Progress,
+    ) -> Result<Image, ImageError> {
         let access = self.inner.registries.access(reference, credential)?;
         let stated = access.head().await?;
         if let Some(digest) = &stated
@@ -139,7 +150,7 @@ impl Images {
         let resolved = resolve(&access, top, document).await?;
         // Pinned until the record names them.
         let _pins: Vec<_> = resolved.diff_ids.iter().map(|diff_id| self.inner.puller.store.pin(diff_id)).collect();
-        self.pull(&access, &resolved, &*progress).await?;
+        self.pull(&access, &resolved, progress).await?;
         let (inner, reference) = (Arc::clone(&self.inner), reference.clone());
         blocking(move || inner.records.put(&reference, &resolved.top, resolved.record)).await
     }
@@ -160,11 +171,15 @@ impl Images {
         reference: &Reference,
         credential: Option<&PullCredential>,
     ) -> Result<Digest, ImageError> {
-        let access = self.inner.registries.access(reference, credential)?;
-        match access.head().await? {
-            Some(digest) => Ok(digest),
-            None => Ok(top(&access, None).await?.0),
-        }
+        let presented = self.inner.registries.presented(reference, credential).await?;
+        let access = self.inner.registries.access(reference, presented.as_deref())?;
+        let checked = async {
+            match access.head().await? {
+                Some(digest) => Ok(digest),
+                None => Ok(top(&access, None).await?.0),
+            }
+        };
+        checked.await.inspect_err(|error| self.inner.registries.refused(reference, credential, error))
     }
 
     /// Removes image records that no tag leads to any more and layers that no record names; over the disk budget, also

@@ -6,10 +6,12 @@
 mod answer;
 mod challenge_memory;
 mod dial;
+mod ecr;
+mod fingerprint;
 mod proof;
 mod token;
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use meshkeep_core::secret::PullCredential;
@@ -18,6 +20,8 @@ use reqwest::Url;
 use self::{
     challenge_memory::Schemes,
     dial::{Dialer, Outgoing, shown_host},
+    ecr::Passwords,
+    fingerprint::Fingerprints,
     proof::Proof,
     token::Tokens,
 };
@@ -42,16 +46,23 @@ const MAX_REDIRECTS: usize = 5;
 const WHOLE_REQUEST: Duration = Duration::from_secs(60);
 const TRIES: u32 = 3;
 
-/// What is known of registries between fetches. Keeps no credential.
+/// What is known of registries between fetches. Keeps no credential but what registries gave out for a while.
 pub(crate) struct Registries {
     dialer: Dialer,
     tokens: Tokens,
+    passwords: Passwords,
     schemes: Schemes,
 }
 
 impl Registries {
     pub fn new(settings: RegistrySettings) -> Result<Self, getrandom::Error> {
-        Ok(Self { dialer: Dialer::new(Arc::new(settings)), tokens: Tokens::new()?, schemes: Schemes::default() })
+        let fingerprints = Fingerprints::new()?;
+        Ok(Self {
+            dialer: Dialer::new(Arc::new(settings)),
+            tokens: Tokens::new(fingerprints.clone()),
+            passwords: Passwords::new(fingerprints),
+            schemes: Schemes::default(),
+        })
     }
 
     /// Posts JSON to a URL that a manifest names, under the rules that hold for registries: which addresses may be dialled,
@@ -68,6 +79,31 @@ impl Registries {
         let limit = Some(WHOLE_REQUEST);
         let post = Outgoing { section: &section, method: Method::POST, url, headers, body: Some(body), limit, hidden };
         Ok(self.dialer.send(post).await?.status())
+    }
+
+    /// What is presented to the image's registry for a service's credential: the credential itself, or the password that
+    /// its cloud gives out for it.
+    ///
+    /// # Errors
+    /// The credential is for another registry, or another path of it; its cloud refuses it.
+    pub async fn presented<'a>(
+        &self,
+        reference: &Reference,
+        credential: Option<&'a PullCredential>,
+    ) -> Result<Option<Cow<'a, PullCredential>>, ImageError> {
+        let Some(credential) = credential else { return Ok(None) };
+        // Nobody is asked on behalf of an image that it is not for.
+        Grant::new(reference, self.dialer.settings(), credential)?;
+        let password = self.passwords.of(&self.dialer, reference.registry(), credential).await?;
+        Ok(Some(password.map_or(Cow::Borrowed(credential), Cow::Owned)))
+    }
+
+    /// What was presented for the credential was refused: the next time it is asked for anew.
+    pub fn refused(&self, reference: &Reference, credential: Option<&PullCredential>, error: &ImageError) {
+        let over = matches!(error, ImageError::WrongCredential { .. } | ImageError::CredentialExpired { .. });
+        if let Some(credential) = credential.filter(|_| over) {
+            self.passwords.forget(reference.registry(), credential);
+        }
     }
 
     /// Access to one image with one service's credential.

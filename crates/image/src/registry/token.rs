@@ -9,12 +9,12 @@ use std::{
 use http::{HeaderMap, Method, header};
 use meshkeep_core::{SecretText, secret::PullCredential};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use super::{
     answer,
     challenge_memory::Remembered,
     dial::{Dialer, Outgoing, Reply, shown_host},
+    fingerprint::{Fingerprint, Fingerprints},
 };
 use crate::{
     credential::{Grant, Token, TokenService},
@@ -39,36 +39,26 @@ const MAX_REMEMBERED: usize = 1024;
 pub(crate) struct TokenKey {
     registry: RegistryHost,
     repository: String,
-    /// A keyed hash, so that memory holds the credential only as long as its fetch.
-    credential: Option<[u8; 32]>,
+    /// So that memory holds the credential only as long as its fetch.
+    credential: Option<Fingerprint>,
 }
 
 /// Tokens in memory.
 pub(crate) struct Tokens {
-    key: [u8; 32],
+    fingerprints: Fingerprints,
     tokens: Mutex<HashMap<TokenKey, (Token, Instant)>>,
 }
 
 impl Tokens {
-    pub fn new() -> Result<Self, getrandom::Error> {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key)?;
-        Ok(Self { key, tokens: Mutex::default() })
+    pub fn new(fingerprints: Fingerprints) -> Self {
+        Self { fingerprints, tokens: Mutex::default() }
     }
 
     pub fn key(&self, reference: &Reference, credential: Option<&PullCredential>) -> TokenKey {
-        let fingerprint = |credential: &PullCredential| {
-            let mut hash = Sha256::new();
-            hash.update(self.key);
-            hash.update((credential.username.len() as u64).to_le_bytes());
-            hash.update(credential.username.expose());
-            hash.update(credential.password.expose());
-            hash.finalize().into()
-        };
         TokenKey {
             registry: reference.registry().clone(),
             repository: reference.repository().to_owned(),
-            credential: credential.map(fingerprint),
+            credential: credential.map(|credential| self.fingerprints.of(credential)),
         }
     }
 

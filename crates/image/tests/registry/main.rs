@@ -1,6 +1,7 @@
 //! Fetching from real and from hostile registries on loopback.
 
 mod addresses;
+mod ecr;
 mod faults;
 mod hostile;
 mod pull;

@@ -49,15 +49,15 @@ pub(super) const PRESETS: [Preset; 6] = [
         id: "amazon",
         name: "Amazon ECR",
         server: "ACCOUNT.dkr.ecr.REGION.amazonaws.com",
-        username: "AWS",
-        hint: "The user name stays AWS; the password is what `aws ecr get-login-password` prints. Amazon ends it after 12 hours.",
+        username: "",
+        hint: "The id of an access key (AKIA…) of a user that may only pull, and its secret access key. Amazon's passwords end after 12 hours; meshkeep asks for them itself.",
     },
     Preset {
         id: "other",
         name: "Other",
         server: "",
         username: "",
-        hint: "Host, and port where it is not 443, without https://.",
+        hint: "Host, and port where it is not 443. With the beginning of a path behind it, it is for the images below that.",
     },
 ];
 
