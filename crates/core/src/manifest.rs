@@ -246,20 +246,24 @@ pub fn pull_secret_field(position: usize) -> String {
     if position == 0 { "container.pull_secret".to_owned() } else { format!("metadata.annotations.{PULL_SECRETS}") }
 }
 
-/// Further ones only beside a first, which every client shows.
-fn pull_secrets(spec: &ServiceSpec) -> Result<Vec<SecretId>, Refusal> {
+/// The pull secrets as they are written, in their order.
+pub fn named_pull_secrets(spec: &ServiceSpec) -> impl Iterator<Item = &str> {
     let first = spec.container.as_ref().and_then(|container| container.pull_secret.as_deref());
     let further = spec.metadata.annotations.get(PULL_SECRETS).map_or("", String::as_str);
-    let further: Vec<&str> = further.split(',').map(str::trim).filter(|id| !id.is_empty()).collect();
-    if first.is_none() && !further.is_empty() {
-        return Err(Refusal::invalid(
-            &pull_secret_field(1),
-            "names pull secrets, and `container.pull_secret` names none",
-        )
-        .hint("name the first one in `container.pull_secret`"));
-    }
+    first.into_iter().chain(further.split(',').map(str::trim).filter(|id| !id.is_empty()))
+}
+
+/// Further ones only beside a first, which every client shows.
+fn pull_secrets(spec: &ServiceSpec) -> Result<Vec<SecretId>, Refusal> {
+    let has_first = spec.container.as_ref().is_some_and(|container| container.pull_secret.is_some());
     let mut found = Vec::new();
-    for (position, id) in first.into_iter().chain(further).enumerate() {
+    for (position, id) in named_pull_secrets(spec).enumerate() {
+        if !has_first {
+            let why = "names pull secrets, and `container.pull_secret` names none";
+            return Err(
+                Refusal::invalid(&pull_secret_field(1), why).hint("name the first one in `container.pull_secret`")
+            );
+        }
         let field = pull_secret_field(position);
         let id = secret_id(&field, id)?;
         if found.contains(&id) {

@@ -6,6 +6,7 @@ mod canary;
 mod canary_cores;
 mod canary_private;
 mod canary_search;
+mod clock;
 mod compat;
 mod crashes;
 mod crosstalk;

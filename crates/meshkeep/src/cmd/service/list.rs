@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use meshkeep_core::{
+    manifest::named_pull_secrets,
     service::ServiceSpec,
     wire::{SecretList, ServiceList},
 };
@@ -34,14 +35,14 @@ pub(super) async fn run(context: &Context, args: ListArgs) -> Result<(), Failure
 }
 
 fn row(spec: &ServiceSpec, names: &BTreeMap<String, String>) -> [String; 5] {
-    let named = |id: &String| names.get(id).unwrap_or(id).clone();
+    let named = |id: &str| names.get(id).map_or(id, String::as_str).to_owned();
     let container = spec.container.as_ref();
     let external = spec.external.as_ref().map(|external| external.url.clone());
     [
         spec.metadata.name.clone(),
         container.map(|container| container.image.clone()).or(external).unwrap_or_default(),
-        container.map(|c| c.secrets.iter().map(named).collect::<Vec<_>>().join(", ")).unwrap_or_default(),
-        container.and_then(|c| c.pull_secret.as_ref().map(named)).unwrap_or_default(),
+        container.map(|c| c.secrets.iter().map(|id| named(id)).collect::<Vec<_>>().join(", ")).unwrap_or_default(),
+        named_pull_secrets(spec).map(named).collect::<Vec<_>>().join(", "),
         spec.id.clone().unwrap_or_default(),
     ]
 }

@@ -5,7 +5,7 @@
 
 use meshkeep_core::{
     Refusal,
-    manifest::{CAPABILITIES, MEMORY, PIDS, PULL_SECRETS},
+    manifest::{CAPABILITIES, MEMORY, PIDS, PULL_SECRETS, named_pull_secrets},
     service::{
         ContainerSpec, EmptyDirMount, EnvironmentEntry, FileMount, PortNum, PortSpec, PortType, ServiceSpec,
         StorageSpec,
@@ -80,7 +80,7 @@ impl ServiceForm {
             name: spec.metadata.name.clone(),
             description: spec.metadata.description.clone().unwrap_or_default(),
             image: container.image,
-            pull_secrets: container.pull_secret.into_iter().chain(words(&annotation(PULL_SECRETS))).collect(),
+            pull_secrets: named_pull_secrets(spec).map(str::to_owned).collect(),
             secrets: container.secrets,
             environment: container.environment.into_iter().map(Variable::of).collect(),
             command: container.command.unwrap_or_default(),
