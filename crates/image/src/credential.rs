@@ -1,4 +1,5 @@
-//! The one place that decides where a credential may go, and the only one that makes an `Authorization` header.
+//! The one place that decides where a credential may go, and the only one that makes an `Authorization` header of one. (What
+//! `registry::ecr` sends has a signature in it, and nothing of the key.)
 //!
 //! What must stay true: a pull secret's user name and password go to the registry that the secret names and to that
 //! registry's own token service, over https (or to a host the operator marked insecure), and nowhere else. A token goes

@@ -22,7 +22,7 @@ pub enum ImageError {
     #[error("the image {0}")]
     Reference(#[from] BadReference),
     /// The registry asks for a credential, and the service has none.
-    #[error("{registry} asks for a credential, and the service has no pull secret{said}")]
+    #[error("{registry} asks for a credential, and the service has no pull secret for it{said}")]
     NoCredential {
         /// The registry.
         registry: RegistryHost,
@@ -295,7 +295,10 @@ impl ImageError {
         let text = match self {
             Self::Reference(_) => "write it as registry.example.com/team/image:tag",
             Self::NoCredential { registry, .. } => {
-                return format!("create a pull secret for {registry} and name it in container.pull_secret");
+                return format!(
+                    "create a pull secret for {registry} and name it in container.pull_secret, or in the annotation \
+                     meshkeep.pull_secrets beside the one that is there"
+                );
             }
             Self::WrongCredential { registry, .. } => {
                 return format!("update the pull secret with a user name and password that {registry} accepts");
@@ -309,7 +312,9 @@ impl ImageError {
             Self::WrongRegistry { .. } => {
                 "bind a pull secret whose server is the image's registry, or the beginning of its path there"
             }
-            Self::BadServer(_) => "write the server as registry.example.com or registry.example.com:5000",
+            Self::BadServer(_) => {
+                "write the server as registry.example.com:5000, or with the beginning of its images' path behind it"
+            }
             Self::BadSettings { .. } => "write it as auth.example.com or auth.example.com:5001",
             Self::UnusableCredential(_) => "update the pull secret",
             Self::TokenService { registry, .. } => {

@@ -41,13 +41,19 @@ impl RegistryHost {
     /// # Errors
     /// What remains is not `host[:port]`.
     pub fn from_server(server: &str) -> Result<Self, BadHost> {
+        Self::split_server(server).map(|(host, _)| host)
+    }
+
+    /// The same, and what stands behind it: a path, a query, or nothing.
+    pub(crate) fn split_server(server: &str) -> Result<(Self, &str), BadHost> {
         let server = server.trim();
         let stripped = ["https://", "http://"]
             .iter()
             .find(|scheme| server.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
             .map_or(server, |scheme| &server[scheme.len()..]);
-        let authority = stripped.split(['/', '?', '#']).next().unwrap_or_default();
-        authority.parse()
+        let end = stripped.find(['/', '?', '#']).unwrap_or(stripped.len());
+        let (authority, rest) = stripped.split_at(end);
+        Ok((authority.parse()?, rest))
     }
 
     /// `host[:port]`.

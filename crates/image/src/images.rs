@@ -123,9 +123,15 @@ impl Images {
         credential: Option<&PullCredential>,
         progress: Arc<dyn Progress>,
     ) -> Result<Image, ImageError> {
-        let presented = self.inner.registries.presented(reference, credential).await?;
-        let fetched = self.fetch_presenting(reference, presented.as_deref(), &*progress).await;
-        fetched.inspect_err(|error| self.inner.registries.refused(reference, credential, error))
+        let registries = &self.inner.registries;
+        let presented = registries.presented(reference, credential).await?;
+        match self.fetch_presenting(reference, presented.credential(), &*progress).await {
+            Err(error) if registries.asks_anew(reference, credential, &presented, &error).await => {
+                let presented = registries.presented(reference, credential).await?;
+                self.fetch_presenting(reference, presented.credential(), &*progress).await
+            }
+            fetched => fetched,
+        }
     }
 
     async fn fetch_presenting(
@@ -171,15 +177,27 @@ impl Images {
         reference: &Reference,
         credential: Option<&PullCredential>,
     ) -> Result<Digest, ImageError> {
-        let presented = self.inner.registries.presented(reference, credential).await?;
-        let access = self.inner.registries.access(reference, presented.as_deref())?;
-        let checked = async {
-            match access.head().await? {
-                Some(digest) => Ok(digest),
-                None => Ok(top(&access, None).await?.0),
+        let registries = &self.inner.registries;
+        let presented = registries.presented(reference, credential).await?;
+        match self.check_presenting(reference, presented.credential()).await {
+            Err(error) if registries.asks_anew(reference, credential, &presented, &error).await => {
+                let presented = registries.presented(reference, credential).await?;
+                self.check_presenting(reference, presented.credential()).await
             }
-        };
-        checked.await.inspect_err(|error| self.inner.registries.refused(reference, credential, error))
+            checked => checked,
+        }
+    }
+
+    async fn check_presenting(
+        &self,
+        reference: &Reference,
+        credential: Option<&PullCredential>,
+    ) -> Result<Digest, ImageError> {
+        let access = self.inner.registries.access(reference, credential)?;
+        match access.head().await? {
+            Some(digest) => Ok(digest),
+            None => Ok(top(&access, None).await?.0),
+        }
     }
 
     /// Removes image records that no tag leads to any more and layers that no record names; over the disk budget, also

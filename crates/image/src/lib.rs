@@ -40,5 +40,5 @@ pub use manifest::ManifestFault;
 pub use records::Collected;
 pub use reference::{BadReference, Reference};
 pub use remote_text::RemoteText;
-pub use scope::{Chosen, PullScope, choose, choose_opening};
+pub use scope::{Chosen, PullScope, choose, none_chosen};
 pub use settings::{HostSettings, RegistrySettings};

@@ -6,8 +6,6 @@
 
 use std::fmt;
 
-use meshkeep_core::secret::PullCredential;
-
 use crate::{
     error::ImageError,
     host::{BadHost, RegistryHost},
@@ -24,19 +22,24 @@ pub struct PullScope {
 impl PullScope {
     /// What a pull secret's `server` names: the scheme is stripped, and so is the version of an API, so that
     /// `https://index.docker.io/v1/` opens all of `docker.io`; `registry.example.com/acme` opens what is below `acme`.
+    /// Images have no capitals, so those of a path mean none.
     ///
     /// # Errors
     /// What remains is neither `host[:port]` nor that and a path such as images have.
     pub fn of_server(server: &str) -> Result<Self, BadHost> {
-        let registry = RegistryHost::from_server(server)?;
-        let server = server.trim();
-        let after_scheme = server.split_once("://").map_or(server, |(_, rest)| rest);
-        let path = after_scheme.split_once('/').map_or("", |(_, path)| path).trim_matches('/');
-        match path {
-            "" | "v1" | "v2" => Ok(Self { registry, path: String::new() }),
-            path if is_path(path) => Ok(Self { registry, path: path.to_owned() }),
-            _ => Err(BadHost::Path),
+        let (registry, rest) = RegistryHost::split_server(server)?;
+        let path = rest.trim_matches('/').to_ascii_lowercase();
+        let is_version = |part: &str| matches!(part, "v1" | "v2");
+        let path = match path.split_once('/') {
+            _ if is_version(&path) => "",
+            Some((first, below)) if is_version(first) => below,
+            _ => &path,
+        };
+        // Nothing that is shown may mean more when it is read again.
+        if path.split('/').next().is_some_and(is_version) {
+            return Err(BadHost::Path);
         }
+        if path.is_empty() || is_path(path) { Ok(Self { registry, path: path.to_owned() }) } else { Err(BadHost::Path) }
     }
 
     /// Whether the image is on this registry and below this path.
@@ -47,7 +50,7 @@ impl PullScope {
     }
 
     /// The one of several that names the longest part of the image's path; the first of equal ones.
-    pub fn longest<'a>(scopes: impl IntoIterator<Item = &'a Self>, image: &Reference) -> Option<usize> {
+    fn longest<'a>(scopes: impl IntoIterator<Item = &'a Self>, image: &Reference) -> Option<usize> {
         let fitting = scopes.into_iter().enumerate().filter(|(_, scope)| scope.opens(image));
         // The last of the longest, seen from behind.
         let longer = |one: &(usize, &Self)| (one.1.path.len(), std::cmp::Reverse(one.0));
@@ -64,32 +67,21 @@ pub struct Chosen {
     pub scope: PullScope,
 }
 
-/// Which of a service's pull secrets an image is fetched with; none when none opens it.
-///
-/// # Errors
-/// [`ImageError::BadServer`]: one of them names no registry.
-pub fn choose(image: &Reference, credentials: &[PullCredential]) -> Result<Option<Chosen>, ImageError> {
-    let scopes = scopes(credentials)?;
-    let chosen = PullScope::longest(&scopes, image);
-    Ok(chosen.map(|position| Chosen { position, scope: scopes[position].clone() }))
+/// Which of several pull secrets, by their servers, an image is fetched with; none when none is for it.
+pub fn choose<'a>(image: &Reference, servers: impl IntoIterator<Item = &'a str>) -> Option<Chosen> {
+    let scope = |(position, server)| PullScope::of_server(server).ok().map(|scope| (position, scope));
+    // One whose server cannot be read is for no image, and takes the others nothing.
+    let (positions, scopes): (Vec<_>, Vec<_>) = servers.into_iter().enumerate().filter_map(scope).unzip();
+    let chosen = PullScope::longest(&scopes, image)?;
+    Some(Chosen { position: positions[chosen], scope: scopes[chosen].clone() })
 }
 
-/// The same for an image that one of them must open, where there are any.
-///
-/// # Errors
-/// As [`choose`]; [`ImageError::WrongRegistry`]: none does.
-pub fn choose_opening(image: &Reference, credentials: &[PullCredential]) -> Result<Option<Chosen>, ImageError> {
-    match choose(image, credentials)? {
-        None if !credentials.is_empty() => {
-            Err(ImageError::WrongRegistry { opened: scopes(credentials)?, image: image.to_string() })
-        }
-        chosen => Ok(chosen),
+/// Why none of these is for the image.
+pub fn none_chosen<'a>(image: &Reference, servers: impl IntoIterator<Item = &'a str>) -> ImageError {
+    match servers.into_iter().map(PullScope::of_server).collect() {
+        Ok(opened) => ImageError::WrongRegistry { opened, image: image.to_string() },
+        Err(why) => ImageError::BadServer(why),
     }
-}
-
-fn scopes(credentials: &[PullCredential]) -> Result<Vec<PullScope>, ImageError> {
-    let scope = |credential: &PullCredential| PullScope::of_server(&credential.server).map_err(ImageError::BadServer);
-    credentials.iter().map(scope).collect()
 }
 
 /// `registry.example.com/acme`.
@@ -122,12 +114,24 @@ mod tests {
             ("https://index.docker.io/v1/", "docker.io"),
             ("https://registry.example.com/v2", "registry.example.com"),
             ("https://registry.example.com/acme/web/", "registry.example.com/acme/web"),
+            ("https://registry.example.com/v2/acme", "registry.example.com/acme"),
+            ("ghcr.io/Acme", "ghcr.io/acme"),
             ("docker.io/acme", "docker.io/acme"),
         ] {
             assert_eq!(scope(server).to_string(), shown);
             assert_eq!(scope(shown), scope(server));
         }
-        for bad in ["registry.example.com/Acme", "registry.example.com/a//b", "registry.example.com/a?b", "a.b/../c"] {
+        for bad in [
+            "a.b/c//d",
+            "a.b/c?d",
+            "a.b?c/d",
+            "a.b#c",
+            "a.b/../c",
+            "a.b/acme://x",
+            "a.b/-c",
+            "a.b/v2/v1",
+            "a.b/v2/v2/c",
+        ] {
             let refused = PullScope::of_server(bad);
             assert_eq!(refused, Err(BadHost::Path), "{bad}");
         }

@@ -16,7 +16,7 @@ use crate::{
 /// Which data directory, and what opens it.
 #[derive(Debug, clap::Args)]
 pub struct HereArgs {
-    /// The server's data directory
+    /// The data directory
     #[arg(long, value_name = "DIR")]
     pub data_dir: PathBuf,
 

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use meshkeep_core::{Refusal, Timestamp, secret::PullCredential, service::ServiceSpec};
+use meshkeep_core::{Refusal, Timestamp, service::ServiceSpec};
 use meshkeep_engine::Observed;
-use meshkeep_image::{ImageError, Progress, choose, choose_opening};
+use meshkeep_image::{Progress, none_chosen};
 use meshkeep_store::{StoreError, WorkloadUpdate};
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Fetched, Launch, Live, Recipe, observer::Observations, recipe::deleted};
+use super::{
+    Fetched, Launch, Live, Openings, Pull, Recipe, chosen, observer::Observations, pull::images, recipe::deleted,
+};
 use crate::{
     control::Parts,
     ops::audit::RefusedAttempts,
@@ -56,55 +58,55 @@ impl Context {
     /// Proves with the recipe's pull secrets that its images may be had, and makes their layers present.
     ///
     /// # Errors
-    /// In the image's words; none names a value.
+    /// In the image's words; none names a value. Pull secrets of which none is for any of the images are refused.
     pub(crate) async fn fetch(&self, recipe: &Recipe, progress: Arc<dyn Progress>) -> Result<Fetched, Refusal> {
-        let credentials = self.credentials(recipe).await?;
-        self.fetch_with(&recipe.spec, &credentials, progress).await
+        let pulls = self.pulls(recipe).await?;
+        let images = images(&recipe.spec)?;
+        if !pulls.is_empty() && images.iter().all(|image| chosen(image, &pulls).0.is_none()) {
+            let own = images.first().ok_or_else(|| Refusal::invalid("container", "is missing"))?;
+            return Err(none_chosen(own, pulls.iter().map(Pull::server)).refusal());
+        }
+        self.fetch_with(&recipe.spec, &pulls, progress).await
     }
 
-    /// The same with other credentials. Of several, the one whose server names the longest part of an image's path; an
-    /// image that is mounted, and that none of them is for, is fetched without any.
+    /// The same with credentials of somebody's own. Each image is fetched with the one whose server names the longest part
+    /// of its path, and one that none of them is for without any.
     pub(crate) async fn fetch_with(
         &self,
         spec: &ServiceSpec,
-        credentials: &[PullCredential],
+        pulls: &[Pull],
         progress: Arc<dyn Progress>,
     ) -> Result<Fetched, Refusal> {
-        let Some(container) = &spec.container else {
-            return Err(Refusal::invalid("container", "is missing"));
-        };
-        let images = &self.parts.images;
-        let said = |error: ImageError| error.refusal();
-        let reference = container.image.parse().map_err(|why| said(ImageError::Reference(why)))?;
-        let opened = choose_opening(&reference, credentials).map_err(said)?;
-        let credential = opened.as_ref().map(|chosen| &credentials[chosen.position]);
-        let image = images.fetch(&reference, credential, Arc::clone(&progress)).await.map_err(said)?;
-        let mut mounted = Vec::new();
-        for mount in container.storage.iter().flat_map(|storage| &storage.images) {
-            let reference = mount.image.parse().map_err(|why| said(ImageError::Reference(why)))?;
-            let chosen = choose(&reference, credentials).map_err(said)?;
-            let credential = chosen.map(|chosen| &credentials[chosen.position]);
-            mounted.push(images.fetch(&reference, credential, Arc::clone(&progress)).await.map_err(said)?);
+        let mut fetched = Vec::new();
+        for image in images(spec)? {
+            let (opened, credential) = chosen(&image, pulls);
+            let found = self.parts.images.fetch(&image, credential, Arc::clone(&progress)).await;
+            let found = found.map_err(|error| Pull::named(pulls, opened.as_ref(), error.refusal()))?;
+            fetched.push((found, opened));
         }
-        Ok(Fetched { image, mounted, opened: opened.map(Into::into) })
+        let mut fetched = fetched.into_iter();
+        let (image, own) = fetched.next().ok_or_else(|| Refusal::invalid("container", "is missing"))?;
+        let (mounted, opened): (_, Vec<_>) = fetched.unzip();
+        Ok(Fetched { image, mounted, opened: Openings { own, mounted: opened.into_iter().flatten().collect() } })
     }
 
     /// What the recipe's pull secrets hold.
     ///
     /// # Errors
     /// When one was deleted, or the store refuses.
-    pub(crate) async fn credentials(&self, recipe: &Recipe) -> Result<Vec<PullCredential>, Refusal> {
-        let mut credentials = Vec::with_capacity(recipe.pull_secrets.len());
+    pub(crate) async fn pulls(&self, recipe: &Recipe) -> Result<Vec<Pull>, Refusal> {
+        let mut pulls = Vec::with_capacity(recipe.pull_secrets.len());
         if recipe.pull_secrets.is_empty() {
-            return Ok(credentials);
+            return Ok(pulls);
         }
         let mut tx = self.parts.store.read("open pull secrets").await.map_err(refused)?;
         for secret in &recipe.pull_secrets {
             let opened = tx.open_secret(secret.project, secret.id, secret.version).await.map_err(refused)?;
             let entries = opened.ok_or_else(|| deleted(&format!("the pull secret {} ({})", secret.name, secret.id)))?;
-            credentials.push(secret_input::pull_credential(entries, &secret.name)?);
+            let credential = secret_input::pull_credential(entries, &secret.name)?;
+            pulls.push(Pull { name: Some(secret.name.clone()), credential });
         }
-        Ok(credentials)
+        Ok(pulls)
     }
 
     /// Records where a workload is, with what happened. A store that refuses is logged: the next record, or the next

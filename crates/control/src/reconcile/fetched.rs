@@ -13,13 +13,23 @@ pub(crate) struct Fetched {
     /// Those of `container.storage.images`, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) mounted: Vec<Image>,
-    /// Which of the pull secrets opened the service's own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) opened: Option<Opened>,
+    /// Which of the pull secrets opened them.
+    #[serde(default)]
+    pub(crate) opened: Openings,
+}
+
+/// Which pull secrets were used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Openings {
+    /// For the service's own image.
+    pub(crate) own: Option<Opened>,
+    /// For those that it mounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mounted: Vec<Opened>,
 }
 
 /// A pull secret that was chosen, and why.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Opened {
     /// Its place among the workload's.
     pub(crate) position: usize,

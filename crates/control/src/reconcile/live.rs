@@ -19,7 +19,7 @@ use meshkeep_image::{Digest, LayerProgress, Progress};
 use meshkeep_store as store;
 use tokio::sync::watch;
 
-use super::{Fetched, Launch, Opened};
+use super::{Fetched, Launch, Openings};
 
 /// The newest word on one workload.
 #[derive(Clone, Debug)]
@@ -40,8 +40,8 @@ pub(crate) struct LiveWorkload {
     pub(crate) started_at: Option<Timestamp>,
     /// What was proven for it.
     pub(crate) image_digest: Option<Digest>,
-    /// Which pull secret it was proven with.
-    pub(crate) opened: Option<Opened>,
+    /// Which pull secrets it was proven with.
+    pub(crate) opened: Openings,
     /// Layers, while pulling.
     pub(crate) progress: Vec<wire::LayerProgress>,
     /// When a crashed one is started again.
@@ -63,7 +63,7 @@ impl LiveWorkload {
             exit_code: workload.exit_code,
             started_at: workload.started_at,
             image_digest: image.as_ref().map(|fetched| fetched.image.digest.clone()),
-            opened: image.and_then(|fetched| fetched.opened),
+            opened: image.map(|fetched| fetched.opened).unwrap_or_default(),
             progress: Vec::new(),
             restart_at: None,
             last_reason: None,
@@ -166,7 +166,7 @@ impl Live {
             exit_code: launch.exit_code,
             started_at: launch.started_at,
             image_digest: launch.image.as_ref().map(|fetched| fetched.image.digest.clone()),
-            opened: launch.image.as_ref().and_then(|fetched| fetched.opened.clone()),
+            opened: launch.image.as_ref().map(|fetched| fetched.opened.clone()).unwrap_or_default(),
             progress: Vec::new(),
             restart_at,
             last_reason,

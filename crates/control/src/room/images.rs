@@ -13,7 +13,7 @@ use meshkeep_image::{Image, ImageError, LayerProgress, Progress, Reference};
 use serde::Deserialize;
 
 use super::Member;
-use crate::reconcile::Fetched;
+use crate::reconcile::{Fetched, Pull, chosen};
 
 /// Images that one session's participants may have pulled.
 const MAX_PULLED: usize = 100;
@@ -137,9 +137,9 @@ impl Member {
 
     async fn fetched(&self, tag: &str, credentials: &[ImageCredential]) -> Result<Image, Refusal> {
         let reference: Reference = tag.parse().map_err(|why| ImageError::Reference(why).refusal())?;
-        let credential = fitting(&reference, credentials);
+        let pulls = brought(&reference, credentials);
         let images = &self.control.context().parts.images;
-        let fetched = images.fetch(&reference, credential.as_ref(), Arc::new(Quiet)).await;
+        let fetched = images.fetch(&reference, chosen(&reference, &pulls).1, Arc::new(Quiet)).await;
         fetched.map_err(|error| error.refusal())
     }
 
@@ -151,8 +151,8 @@ impl Member {
     ) -> Result<Fetched, Refusal> {
         let image = spec.container.as_ref().map_or("", |container| container.image.as_str());
         let reference: Reference = image.parse().map_err(|why| ImageError::Reference(why).refusal())?;
-        let credential = fitting(&reference, credentials);
-        self.control.context().fetch_with(spec, credential.as_slice(), Arc::new(Quiet)).await
+        let pulls = brought(&reference, credentials);
+        self.control.context().fetch_with(spec, &pulls, Arc::new(Quiet)).await
     }
 
     async fn run_images(&self) -> Result<Vec<Image>, Refusal> {
@@ -162,20 +162,22 @@ impl Member {
     }
 }
 
-/// The one for the image's registry, by name, or else one that names none.
-fn fitting(reference: &Reference, credentials: &[ImageCredential]) -> Option<PullCredential> {
-    let registry = reference.registry();
-    let named = |credential: &&ImageCredential| {
-        let host = credential.registry.as_deref().and_then(|host| host.parse::<meshkeep_image::RegistryHost>().ok());
-        host.as_ref() == Some(registry)
+/// Credentials as the rule for pull secrets takes them. One that names no registry is for the image's own, behind those that
+/// name it.
+fn brought(image: &Reference, credentials: &[ImageCredential]) -> Vec<Pull> {
+    let (named, nameless): (Vec<_>, Vec<_>) =
+        credentials.iter().partition(|one| one.registry.as_deref().is_some_and(|registry| !registry.is_empty()));
+    let pull = |(server, one): (&str, &ImageCredential)| Pull {
+        name: None,
+        credential: PullCredential {
+            server: server.to_owned(),
+            username: one.username.clone(),
+            password: one.password.clone(),
+        },
     };
-    let nameless = |credential: &&ImageCredential| credential.registry.as_deref().is_none_or(str::is_empty);
-    let found = credentials.iter().find(named).or_else(|| credentials.iter().find(nameless))?;
-    Some(PullCredential {
-        server: registry.to_string(),
-        username: found.username.clone(),
-        password: found.password.clone(),
-    })
+    let named = named.into_iter().map(|one| (one.registry.as_deref().unwrap_or_default(), one));
+    let nameless = nameless.into_iter().map(|one| (image.registry().as_str(), one));
+    named.chain(nameless).map(pull).collect()
 }
 
 fn bytes_of(image: &Image) -> u64 {

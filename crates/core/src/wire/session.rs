@@ -61,13 +61,23 @@ pub struct Workload {
     pub image_digest: Option<String>,
     /// Which versions its environment was made of.
     pub secrets: Vec<SecretUse>,
-    /// Which pull secret fetched its image; until then, its first.
+    /// Which pull secret fetched its image. Of several, none until then.
     pub pull_secret: Option<SecretUse>,
+    /// Its others; those that fetched an image that it mounts say what they are for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_pull_secrets: Vec<SecretUse>,
     /// When its process last started.
     pub started_at: Option<Timestamp>,
     /// Its layers, while pulling.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub progress: Vec<LayerProgress>,
+}
+
+impl Workload {
+    /// Every secret that it was launched with.
+    pub fn secrets_used(&self) -> impl Iterator<Item = &SecretUse> {
+        self.secrets.iter().chain(&self.pull_secret).chain(&self.further_pull_secrets)
+    }
 }
 
 /// Why a workload is as it is.

@@ -26,7 +26,11 @@ pub fn reference(bytes: &[u8]) {
         host_is_sound(&host);
     }
     if let Ok(scope) = PullScope::of_server(text) {
-        assert_eq!(PullScope::of_server(&scope.to_string()), Ok(scope));
+        assert_eq!(PullScope::of_server(&scope.to_string()), Ok(scope.clone()));
+        // What is written behind the host narrows it, whatever it is.
+        let opens_all = scope.to_string() == RegistryHost::from_server(text).expect("it has one").as_str();
+        let (_, rest) = RegistryHost::split_server(text).expect("it has one");
+        assert_eq!(opens_all, matches!(rest.trim_matches('/').to_ascii_lowercase().as_str(), "" | "v1" | "v2"));
     }
     let Ok(reference) = text.parse::<Reference>() else { return };
     assert_eq!(reference.as_written(), text);

@@ -9,6 +9,7 @@ mod dial;
 mod ecr;
 mod fingerprint;
 mod proof;
+mod signature;
 mod token;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
@@ -20,7 +21,7 @@ use reqwest::Url;
 use self::{
     challenge_memory::Schemes,
     dial::{Dialer, Outgoing, shown_host},
-    ecr::Passwords,
+    ecr::{Given, Passwords},
     fingerprint::Fingerprints,
     proof::Proof,
     token::Tokens,
@@ -90,19 +91,34 @@ impl Registries {
         &self,
         reference: &Reference,
         credential: Option<&'a PullCredential>,
-    ) -> Result<Option<Cow<'a, PullCredential>>, ImageError> {
-        let Some(credential) = credential else { return Ok(None) };
+    ) -> Result<Presented<'a>, ImageError> {
+        let Some(credential) = credential else { return Ok(Presented::default()) };
         // Nobody is asked on behalf of an image that it is not for.
         Grant::new(reference, self.dialer.settings(), credential)?;
-        let password = self.passwords.of(&self.dialer, reference.registry(), credential).await?;
-        Ok(Some(password.map_or(Cow::Borrowed(credential), Cow::Owned)))
+        Ok(match self.passwords.of(&self.dialer, reference.registry(), credential).await? {
+            Some(Given { credential, remembered }) => {
+                Presented { credential: Some(Cow::Owned(credential)), remembered }
+            }
+            None => Presented { credential: Some(Cow::Borrowed(credential)), remembered: false },
+        })
     }
 
-    /// What was presented for the credential was refused: the next time it is asked for anew.
-    pub fn refused(&self, reference: &Reference, credential: Option<&PullCredential>, error: &ImageError) {
+    /// Whether asking anew for what is presented may help after this refusal: it was a password of before, and is
+    /// forgotten.
+    pub async fn asks_anew(
+        &self,
+        reference: &Reference,
+        credential: Option<&PullCredential>,
+        presented: &Presented<'_>,
+        error: &ImageError,
+    ) -> bool {
         let over = matches!(error, ImageError::WrongCredential { .. } | ImageError::CredentialExpired { .. });
-        if let Some(credential) = credential.filter(|_| over) {
-            self.passwords.forget(reference.registry(), credential);
+        match (credential, &presented.credential) {
+            (Some(credential), Some(Cow::Owned(password))) if over => {
+                self.passwords.forget(reference.registry(), credential, password).await;
+                presented.remembered
+            }
+            _ => false,
         }
     }
 
@@ -118,6 +134,19 @@ impl Registries {
         let settings = self.dialer.settings();
         let grant = credential.map(|one| Grant::new(reference, settings, one)).transpose()?;
         Ok(Access { registries: self, reference, grant, base: registry_base(reference.registry(), settings) })
+    }
+}
+
+/// What goes to a registry for a service's credential.
+#[derive(Default)]
+pub(crate) struct Presented<'a> {
+    credential: Option<Cow<'a, PullCredential>>,
+    remembered: bool,
+}
+
+impl Presented<'_> {
+    pub fn credential(&self) -> Option<&PullCredential> {
+        self.credential.as_deref()
     }
 }
 

@@ -171,11 +171,54 @@ async fn one_that_is_over_or_not_taken_any_more_is_asked_for_anew() {
     cloud.life.store(12 * 3600, Ordering::SeqCst);
     shelf.fetch(&cloud.image(), Some(&credential)).await.unwrap();
     assert_eq!(cloud.given(), 3);
-    // The registry takes none of those that were given: this fetch says so, and the next has a new one.
+    // The registry takes none of those that were given: a new one is asked for at once, by a fetch and by a check.
     cloud.live.store(4, Ordering::SeqCst);
-    assert_refused(shelf.fetch(&cloud.image(), Some(&credential)).await, "wrong_credential");
     shelf.fetch(&cloud.image(), Some(&credential)).await.unwrap();
     assert_eq!(cloud.given(), 4);
+    cloud.live.store(5, Ordering::SeqCst);
+    shelf.images.check(&cloud.image().parse().unwrap(), Some(&credential)).await.unwrap();
+    assert_eq!(cloud.given(), 5);
+    // And not again and again when that is of no use.
+    cloud.live.store(usize::MAX, Ordering::SeqCst);
+    assert_refused(shelf.fetch(&cloud.image(), Some(&credential)).await, "wrong_credential");
+    assert_eq!(cloud.given(), 6);
+}
+
+#[tokio::test]
+async fn many_that_need_one_at_once_ask_once() {
+    let cloud = Cloud::new().await;
+    let shelf = cloud.shelf().await;
+    let (image, credential) = (cloud.image(), cloud.credential(SECRET));
+    let fetches = (0..20).map(|_| shelf.fetch(&image, Some(&credential)));
+    for fetched in futures_util::future::join_all(fetches).await {
+        fetched.unwrap();
+    }
+    assert_eq!(cloud.given(), 1);
+}
+
+#[tokio::test]
+async fn a_password_is_shared_and_the_path_that_a_pull_secret_is_for_is_not() {
+    let cloud = Cloud::new().await;
+    let shelf = cloud.shelf().await;
+    let narrow = PullCredential { server: format!("{}/team", cloud.host()), ..cloud.credential(SECRET) };
+    shelf.fetch(&cloud.image(), Some(&narrow)).await.unwrap();
+    let other = cloud.image().replace("/team/", "/another/");
+    assert_refused(shelf.fetch(&other, Some(&narrow)).await, "wrong_registry");
+    // The same access key for all of the registry: the registry is asked, and has no such image.
+    assert_refused(shelf.fetch(&other, Some(&cloud.credential(SECRET))).await, "not_found_or_no_permission");
+    assert_eq!(cloud.given(), 1);
+}
+
+#[tokio::test]
+async fn an_access_key_is_sent_to_no_other_registry() {
+    let other = scripted(|_| challenge(r#"Basic realm="x""#)).await;
+    let shelf = Shelf::new(crate::support::insecure(&[&other.host()])).await;
+    for username in [KEY_ID, " AKIAIOSFODNN7EXAMPLE ", "ASIAIOSFODNN7EXAMPLE"] {
+        let credential = PullCredential { server: other.host(), username: username.into(), password: SECRET.into() };
+        let fetched = shelf.fetch(&format!("{}/team/app:1", other.host()), Some(&credential)).await;
+        assert_refused(fetched, "unusable_credential");
+    }
+    assert_eq!(other.connections(), 0);
 }
 
 #[tokio::test]
@@ -207,13 +250,22 @@ async fn an_access_key_for_another_registry_or_path_asks_nobody() {
 #[tokio::test]
 async fn a_cloud_that_is_down_is_asked_again_and_then_named() {
     let cloud = Cloud::new().await;
-    let down: Server = scripted(|_| -> Answer { answer(503, &[], "") }).await;
-    let section = HostSettings { insecure: true, token_service: Some(down.host()), ..HostSettings::default() };
-    let settings = RegistrySettings::new([(cloud.host().parse().unwrap(), section)].into());
-    settings.names.add(HOST, &["127.0.0.1"]);
-    let shelf = Shelf::new(settings).await;
-    assert_refused(shelf.fetch(&cloud.image(), Some(&cloud.credential(SECRET))).await, "registry_failed");
-    assert_eq!((down.seen().len(), cloud.registry.connections()), (3, 0));
+    for (status, kind, code, tries) in [
+        (503, "", "registry_failed", 3),
+        (400, "ServerException", "registry_failed", 3),
+        (400, "ThrottlingException", "rate_limited", 1),
+    ] {
+        let down: Server = scripted(move |_| -> Answer {
+            answer(status, &[], format!(r#"{{"__type":"com.amazonaws.ecr#{kind}","message":"not now"}}"#))
+        })
+        .await;
+        let section = HostSettings { insecure: true, token_service: Some(down.host()), ..HostSettings::default() };
+        let settings = RegistrySettings::new([(cloud.host().parse().unwrap(), section)].into());
+        settings.names.add(HOST, &["127.0.0.1"]);
+        let shelf = Shelf::new(settings).await;
+        assert_refused(shelf.fetch(&cloud.image(), Some(&cloud.credential(SECRET))).await, code);
+        assert_eq!((down.seen().len(), cloud.registry.connections()), (tries, 0), "{kind}");
+    }
 }
 
 #[tokio::test]

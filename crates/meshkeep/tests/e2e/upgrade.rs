@@ -1,6 +1,6 @@
 //! A server of an earlier release is replaced by this one while its services run. The releases are those that
 //! `scripts/lib/get-release` left in the target directory's `tools/releases`; `scripts/test` makes those that
-//! `tests/upgrade-from` names.
+//! `tests/upgrade-from` names, and fails when one of them was not replaced here.
 
 use std::{
     fs,
@@ -59,6 +59,8 @@ fn running_services_are_adopted_and_the_way_back_is_refused() {
         for signal in [Signal::TERM, Signal::KILL] {
             replaced(&release, signal);
         }
+        // `scripts/test` looks for it.
+        fs::write(release.with_file_name("replaced"), "").expect("the place can be written");
     }
 }
 

@@ -57,6 +57,21 @@ async fn an_older_database_opens_with_all_that_it_holds() {
     assert!(anchor.exists());
 }
 
+#[tokio::test]
+async fn the_pull_secret_of_a_recorded_workload_becomes_a_list() {
+    let rows = "PRAGMA foreign_keys = OFF;
+        INSERT INTO workloads (id, session_id, service_id, service_name, place, manifest, secrets, pull_secret, state, attempt, restarts)
+        VALUES ('one', 's', 'a', 'a', 0, x'', '[]', '{\"id\":1}', '\"pending\"', 0, 0),
+               ('two', 's', 'b', 'b', 1, x'', '[]', NULL, '\"pending\"', 0, 0);";
+    let (_dir, options) = written(&format!("{SCHEMA_5}\n{rows}")).await;
+    let file = options.dir.join("meshkeep.db");
+    Store::open(options).await.unwrap().close().await;
+    let mut db = SqliteConnectOptions::new().filename(&file).connect().await.unwrap();
+    let lists: Vec<String> =
+        sqlx::query_scalar("SELECT pull_secrets FROM workloads ORDER BY id").fetch_all(&mut db).await.unwrap();
+    assert_eq!(lists, [r#"[{"id":1}]"#, "[]"]);
+}
+
 /// What was damaged before the lists were made anew is not signed by making them.
 #[tokio::test]
 async fn an_older_database_that_is_damaged_is_refused() {

@@ -1,6 +1,6 @@
 //! What can be said of an image's name while it is typed.
 
-use meshkeep_image::{PullScope, Reference};
+use meshkeep_image::{Reference, choose};
 
 use crate::Control;
 
@@ -19,8 +19,7 @@ impl Control {
     pub fn check_image(image: &str, servers: &[&str]) -> ImageCheck {
         match image.parse::<Reference>() {
             Ok(reference) => {
-                let scopes: Result<Vec<_>, _> = servers.iter().map(|server| PullScope::of_server(server)).collect();
-                let fitting = scopes.ok().and_then(|scopes| PullScope::longest(&scopes, &reference));
+                let fitting = choose(&reference, servers.iter().copied()).map(|chosen| chosen.position);
                 ImageCheck { registry: Ok(reference.registry().to_string()), fitting }
             }
             Err(why) => ImageCheck { registry: Err(why.to_string()), fitting: None },

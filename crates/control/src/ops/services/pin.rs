@@ -6,10 +6,14 @@ use meshkeep_core::{
     id::{ProjectId, ServiceId},
     service::ServiceSpec,
 };
-use meshkeep_image::{ImageError, Reference, choose_opening};
+use meshkeep_image::{ImageError, Reference};
 
 use super::{Scope, found, in_store, rules, saved};
-use crate::{Caller, Control, manifest_values, reconcile::Recipe, refusals::refused};
+use crate::{
+    Caller, Control, manifest_values,
+    reconcile::{Recipe, chosen},
+    refusals::refused,
+};
 
 impl Control {
     /// Writes the digest that the registry now has under the image's tag behind it, so that every later launch takes
@@ -26,12 +30,10 @@ impl Control {
     ) -> Result<ServiceSpec, Refusal> {
         self.repointed(caller, project, scope, id, "service.pin", async |recipe, reference: &Reference| {
             let tagged = follow(reference)?;
-            let credentials = self.context().credentials(recipe).await?;
-            let said = |error: ImageError| error.refusal();
-            let chosen = choose_opening(&tagged, &credentials).map_err(said)?;
-            let credential = chosen.map(|chosen| &credentials[chosen.position]);
-            let digest = self.context().parts.images.check(&tagged, credential).await.map_err(said)?;
-            Ok(tagged.pinned(&digest))
+            let pulls = self.context().pulls(recipe).await?;
+            let (_, credential) = chosen(&tagged, &pulls);
+            let asked = self.context().parts.images.check(&tagged, credential).await;
+            Ok(tagged.pinned(&asked.map_err(|error| error.refusal())?))
         })
         .await
     }

@@ -12,7 +12,7 @@ use meshkeep_core::{
 };
 use meshkeep_store::{Session, StoreError, Tx, Workload};
 
-use crate::reconcile::{Context, LiveWorkload, Opened};
+use crate::reconcile::{Context, LiveWorkload, Openings};
 
 /// Newest versions, by secret.
 type Newest = BTreeMap<SecretId, u32>;
@@ -82,10 +82,25 @@ const fn is_final(state: &WorkloadState) -> bool {
     matches!(state, WorkloadState::Exited { .. } | WorkloadState::Failed { .. } | WorkloadState::Stopped)
 }
 
-/// The one that opened the image; until then, the first.
-fn pull_secret(secrets: &[SecretRef], opened: Option<Opened>, newest: Option<&Newest>) -> Option<wire::SecretUse> {
-    let secret = secrets.get(opened.as_ref().map_or(0, |opened| opened.position))?;
-    Some(wire::SecretUse { opens: opened.map(|opened| opened.scope), ..used(secret.clone(), newest) })
+/// The pull secret of the service's own image, and the others. Of several, none is the own image's before it was fetched.
+fn pull_secrets(
+    secrets: Vec<SecretRef>,
+    opened: &Openings,
+    newest: Option<&Newest>,
+) -> (Option<wire::SecretUse>, Vec<wire::SecretUse>) {
+    let only = (secrets.len() == 1).then_some(0);
+    let own = opened.own.as_ref().map(|opened| opened.position).or(only);
+    let by_place = |place: usize| opened.own.iter().chain(&opened.mounted).find(|opened| opened.position == place);
+    let mut all: Vec<_> = secrets
+        .into_iter()
+        .enumerate()
+        .map(|(place, secret)| wire::SecretUse {
+            opens: by_place(place).map(|opened| opened.scope.clone()),
+            ..used(secret, newest)
+        })
+        .collect();
+    let own = own.filter(|place| *place < all.len()).map(|place| all.remove(place));
+    (own, all)
 }
 
 fn workload(Whole { recorded, newer }: Whole, newest: Option<&Newest>) -> wire::Workload {
@@ -93,6 +108,7 @@ fn workload(Whole { recorded, newer }: Whole, newest: Option<&Newest>) -> wire::
         WorkloadState::Failed { reason } => Some(reason),
         _ => newer.last_reason.as_ref(),
     };
+    let (pull_secret, further_pull_secrets) = pull_secrets(recorded.pull_secrets, &newer.opened, newest);
     wire::Workload {
         id: recorded.id,
         service_id: recorded.service,
@@ -105,7 +121,8 @@ fn workload(Whole { recorded, newer }: Whole, newest: Option<&Newest>) -> wire::
         image: recorded.spec.container.map(|container| container.image).unwrap_or_default(),
         image_digest: newer.image_digest.map(Into::into),
         secrets: recorded.secrets.into_iter().map(|secret| used(secret, newest)).collect(),
-        pull_secret: pull_secret(&recorded.pull_secrets, newer.opened, newest),
+        pull_secret,
+        further_pull_secrets,
         started_at: newer.started_at,
         progress: newer.progress,
     }

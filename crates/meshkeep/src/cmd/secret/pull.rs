@@ -59,7 +59,7 @@ pub struct CreateArgs {
     #[command(flatten)]
     name: NewName,
 
-    /// The registry, such as registry.example.com:5000 or index.docker.io
+    /// The registry, such as registry.example.com:5000 or docker.io; with a path behind it, for the images below that
     #[arg(long, value_name = "HOST")]
     server: String,
 
@@ -81,7 +81,7 @@ pub struct UpdateArgs {
     #[command(flatten)]
     secret: Existing,
 
-    /// The registry
+    /// The registry; with a path behind it, for the images below that
     #[arg(long, value_name = "HOST")]
     server: Option<String>,
 
@@ -106,7 +106,7 @@ pub struct GarCreateArgs {
     #[command(flatten)]
     name: NewName,
 
-    /// The registry, such as europe-docker.pkg.dev
+    /// The registry, such as europe-docker.pkg.dev; with a path behind it, for the images below that
     #[arg(long, value_name = "HOST")]
     server: String,
 
@@ -120,7 +120,7 @@ pub struct GarUpdateArgs {
     #[command(flatten)]
     secret: Existing,
 
-    /// The registry
+    /// The registry; with a path behind it, for the images below that
     #[arg(long, value_name = "HOST")]
     server: Option<String>,
 

@@ -94,6 +94,10 @@ fn secrets(workload: &Workload) -> String {
     };
     let bound = workload.secrets.iter().map(|used| one(used, String::new()));
     let opens = |used: &SecretUse| used.opens.as_ref().map(|scope| format!(" of {scope}")).unwrap_or_default();
-    let pull = workload.pull_secret.iter().map(|used| one(used, format!(", pull{}", opens(used))));
+    let pull = workload
+        .pull_secret
+        .iter()
+        .chain(&workload.further_pull_secrets)
+        .map(|used| one(used, format!(", pull{}", opens(used))));
     bound.chain(pull).collect::<Vec<_>>().join(", ")
 }

@@ -218,6 +218,11 @@ impl Editor {
         chosen.chain(another.then_some("")).collect()
     }
 
+    /// Whether it is chosen and cannot be offered: it was deleted, or it is not for this caller to see.
+    fn is_unknown_pull(&self, id: &str) -> bool {
+        !id.is_empty() && self.pull_secrets.iter().all(|choice| choice.id != id)
+    }
+
     /// What is wrong with the pull secret of a place. All further ones are one member of the manifest.
     fn wrong_pull(&self, place: &usize) -> Option<&str> {
         (*place < 2).then(|| self.wrong(&pull_secret_field(*place))).flatten()

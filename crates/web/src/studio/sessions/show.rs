@@ -70,7 +70,7 @@ impl State {
 
     /// Whether a newer version of something that it uses is there.
     fn is_behind(workload: &Workload) -> bool {
-        workload.secrets.iter().chain(&workload.pull_secret).any(|used| used.newest.is_some())
+        workload.secrets_used().any(|used| used.newest.is_some())
     }
 
     /// What an event is about: a service, or the session.
