@@ -52,7 +52,7 @@ impl PullScope {
     /// The one of several that names the longest part of the image's path; the first of equal ones.
     fn longest<'a>(scopes: impl IntoIterator<Item = &'a Self>, image: &Reference) -> Option<usize> {
         let fitting = scopes.into_iter().enumerate().filter(|(_, scope)| scope.opens(image));
-        // The last of the longest, seen from behind.
+        // Of equal ones the last is the greatest, and the earlier place comes last when it is turned round.
         let longer = |one: &(usize, &Self)| (one.1.path.len(), std::cmp::Reverse(one.0));
         fitting.max_by_key(longer).map(|(position, _)| position)
     }

@@ -19,10 +19,10 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{
-    TRIES, answer,
+    answer,
     dial::{Dialer, Outgoing, Reply},
     fingerprint::{Fingerprint, Fingerprints},
-    pause,
+    patiently,
     signature::{Signed, sign},
 };
 use crate::{
@@ -171,7 +171,7 @@ impl Passwords {
         if let Some(password) = known.as_ref().filter(|password| password.is_good()) {
             return Ok(Some(Given { credential: password.as_of(credential), remembered: true }));
         }
-        let password = ask(dialer, registry, &place, credential).await?;
+        let password = patiently(|| ask(dialer, registry, &place, credential)).await?;
         let given = Given { credential: password.as_of(credential), remembered: false };
         *known = Some(password);
         Ok(Some(given))
@@ -197,26 +197,7 @@ impl Passwords {
     }
 }
 
-/// Asks for a password; passing troubles are tried again.
 async fn ask(
-    dialer: &Dialer,
-    registry: &RegistryHost,
-    place: &Place<'_>,
-    credential: &PullCredential,
-) -> Result<Password, ImageError> {
-    for tried in 1.. {
-        match ask_once(dialer, registry, place, credential).await {
-            Err(error) if tried < TRIES => match pause(&error, tried) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(error),
-            },
-            outcome => return outcome,
-        }
-    }
-    unreachable!("the loop returns at the last try")
-}
-
-async fn ask_once(
     dialer: &Dialer,
     registry: &RegistryHost,
     place: &Place<'_>,
@@ -285,7 +266,7 @@ fn headers(url: &Url, region: &str, credential: &PullCredential) -> Result<Heade
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Reply200 {
+struct PasswordReply {
     authorization_data: Vec<Authorization>,
 }
 
@@ -298,7 +279,7 @@ struct Authorization {
 }
 
 fn read(bytes: &[u8]) -> Option<Password> {
-    let reply: Reply200 = serde_json::from_slice(bytes).ok()?;
+    let reply: PasswordReply = serde_json::from_slice(bytes).ok()?;
     let Authorization { authorization_token, expires_at } = reply.authorization_data.into_iter().next()?;
     let pair = Zeroizing::new(STANDARD.decode(authorization_token.expose()).ok()?);
     let (username, password) = str::from_utf8(&pair).ok()?.split_once(':')?;

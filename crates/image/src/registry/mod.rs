@@ -271,16 +271,7 @@ impl<'a> Access<'a> {
 
     /// A request that succeeds, or the reason why it does not. Passing troubles are tried again.
     async fn request(&self, ask: &Ask<'_>) -> Result<Reply, ImageError> {
-        for tried in 1.. {
-            match self.request_once(ask).await {
-                Err(error) if tried < TRIES => match pause(&error, tried) {
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => return Err(error),
-                },
-                outcome => return outcome,
-            }
-        }
-        unreachable!("the loop returns at the last try")
+        patiently(|| self.request_once(ask)).await
     }
 
     async fn request_once(&self, ask: &Ask<'_>) -> Result<Reply, ImageError> {
@@ -377,6 +368,23 @@ fn range_from(first: u64) -> HeaderValue {
 /// The first byte that a `Content-Range` states.
 fn first_byte(range: &str) -> Option<u64> {
     range.strip_prefix("bytes ")?.split_once('-')?.0.trim().parse().ok()
+}
+
+/// Tries again, a few times, what may pass by itself.
+async fn patiently<T, F>(attempt: impl Fn() -> F) -> Result<T, ImageError>
+where
+    F: Future<Output = Result<T, ImageError>>,
+{
+    for tried in 1..TRIES {
+        match attempt().await {
+            Err(error) => match pause(&error, tried) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(error),
+            },
+            done => return done,
+        }
+    }
+    attempt().await
 }
 
 /// How long to wait before the next try; `None` when another try is of no use.
