@@ -150,6 +150,13 @@ fn rooms_keys_and_services_are_made_and_removed() {
     browser.sees(&format!("Fetched from {} with acme-team", server.registry.host));
     let saved = server.json(&["service", "show", "weather"], "");
     assert_eq!(saved["container"]["pull_secret"], of_team.as_str());
+    // One that was deleted is not dropped without a word.
+    server.ok(&["secret", "delete", "acme-team", "--force"], "");
+    browser.press("Services");
+    browser.press("weather");
+    browser.sees(&format!("{of_team}, not in this list"));
+    browser.press("Save");
+    browser.sees("which is no secret of this project");
 
     browser.press("API keys");
     browser.fill("Name", "short-lived");
