@@ -58,14 +58,9 @@ impl Context {
     /// Proves with the recipe's pull secrets that its images may be had, and makes their layers present.
     ///
     /// # Errors
-    /// In the image's words; none names a value. Pull secrets of which none is for any of the images are refused.
+    /// As [`Context::pulls`]; in the image's words. None names a value.
     pub(crate) async fn fetch(&self, recipe: &Recipe, progress: Arc<dyn Progress>) -> Result<Fetched, Refusal> {
         let pulls = self.pulls(recipe).await?;
-        let images = images(&recipe.spec)?;
-        if !pulls.is_empty() && images.iter().all(|image| chosen(image, &pulls).0.is_none()) {
-            let own = images.first().ok_or_else(|| Refusal::invalid("container", "is missing"))?;
-            return Err(none_chosen(own, pulls.iter().map(Pull::server)).refusal());
-        }
         self.fetch_with(&recipe.spec, &pulls, progress).await
     }
 
@@ -93,7 +88,7 @@ impl Context {
     /// What the recipe's pull secrets hold.
     ///
     /// # Errors
-    /// When one was deleted, or the store refuses.
+    /// When one was deleted, or the store refuses, or none of them is for any of the recipe's images.
     pub(crate) async fn pulls(&self, recipe: &Recipe) -> Result<Vec<Pull>, Refusal> {
         let mut pulls = Vec::with_capacity(recipe.pull_secrets.len());
         if recipe.pull_secrets.is_empty() {
@@ -105,6 +100,11 @@ impl Context {
             let entries = opened.ok_or_else(|| deleted(&format!("the pull secret {} ({})", secret.name, secret.id)))?;
             let credential = secret_input::pull_credential(entries, &secret.name)?;
             pulls.push(Pull { name: Some(secret.name.clone()), credential });
+        }
+        let images = images(&recipe.spec)?;
+        if images.iter().all(|image| chosen(image, &pulls).0.is_none()) {
+            let own = images.first().ok_or_else(|| Refusal::invalid("container", "is missing"))?;
+            return Err(none_chosen(own, pulls.iter().map(Pull::server)).refusal());
         }
         Ok(pulls)
     }

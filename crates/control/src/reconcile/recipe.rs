@@ -65,23 +65,37 @@ impl Recipe {
             Ok(checked) => checked,
             Err(refusal) => return Ok((recipe, Some(refusal))),
         };
-        let secrets = checked.secrets.iter().enumerate().map(|(n, id)| (format!("container.secrets[{n}]"), id));
-        let pulls = checked.pull_secrets.iter().enumerate().map(|(n, id)| (manifest::pull_secret_field(n), id));
         let mut missing = None;
-        for (named, into) in [(secrets.collect(), &mut recipe.secrets), (pulls.collect(), &mut recipe.pull_secrets)] {
-            let named: Vec<(String, &SecretId)> = named;
-            for (field, &id) in named {
-                match wanted(tx, project, &checked, id).await {
-                    Ok(Some(found)) => into.push(found),
-                    Ok(None) => drop(missing.get_or_insert_with(|| deleted(&format!("`{field}` names {id}, which")))),
-                    // Of one service: the others start.
-                    Err(error @ StoreError::Damaged { .. }) => drop(missing.get_or_insert_with(|| damaged(&error))),
-                    Err(error) => return Err(error),
-                }
-            }
-        }
+        let field = |place| format!("container.secrets[{place}]");
+        recipe.secrets = found(tx, project, (&checked, &checked.secrets), field, &mut missing).await?;
+        let field = manifest::pull_secret_field;
+        recipe.pull_secrets = found(tx, project, (&checked, &checked.pull_secrets), field, &mut missing).await?;
         Ok((recipe, missing))
     }
+}
+
+/// Those of these secrets that are there, and why the first one is missing that is not. `field` names a place in the
+/// manifest.
+async fn found(
+    tx: &mut Tx,
+    project: ProjectId,
+    (checked, ids): (&Checked, &[SecretId]),
+    field: fn(usize) -> String,
+    missing: &mut Option<Refusal>,
+) -> Result<Vec<SecretRef>, StoreError> {
+    let mut found = Vec::with_capacity(ids.len());
+    for (place, &id) in ids.iter().enumerate() {
+        match wanted(tx, project, checked, id).await {
+            Ok(Some(secret)) => found.push(secret),
+            Ok(None) => {
+                missing.get_or_insert_with(|| deleted(&format!("`{}` names {id}, which", field(place))));
+            }
+            // Of one service: the others start.
+            Err(error @ StoreError::Damaged { .. }) => drop(missing.get_or_insert_with(|| damaged(&error))),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
 }
 
 /// The secret at the version that a launch takes; none when it was deleted.

@@ -49,7 +49,9 @@ async fn each_image_is_fetched_with_the_longest_path_that_fits() {
 async fn one_that_is_for_another_path_is_sent_nowhere() {
     let world = World::new().await;
     let others = world.pull_secret_of_others().await;
-    world.service("beside", json!({"image": world.registry.private(), "pull_secret": others})).await;
+    let service = world.service("beside", json!({"image": world.registry.private(), "pull_secret": others})).await;
+    let pinned = world.control.pin_service(&world.admin, world.project, Scope::Project, service).await;
+    assert_eq!(pinned.unwrap_err().code, "wrong_registry");
     let session = world.launch().await;
     let failed = world.until_state(session.id, "beside", "failed").await;
     let reason = failed.reason.unwrap();
